@@ -1,0 +1,79 @@
+"""Where things lie on disk: one answer for every caller, never derived from the working directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from uuid import uuid4
+
+import pooch
+
+from sicmir.errors import ParameterError
+
+
+def cache() -> Path:
+    """Folder of downloads and parsed tables: ``SICMIR_CACHE``, else the user's cache folder."""
+    return Path(os.environ.get("SICMIR_CACHE") or pooch.os_cache("sicmir")).expanduser().resolve()
+
+
+def mirror() -> str:
+    """Folder or base URL of the mirror (``SICMIR_MIRROR``); empty where none is set."""
+    return os.environ.get("SICMIR_MIRROR", "").strip()
+
+
+def reference(name: str) -> Path:
+    """Path of a reference table shipped inside the package."""
+    return Path(str(resources.files("sicmir") / "reference" / name))
+
+
+def manifest() -> Path:
+    """``data_manifest.yaml``: beside the package in a source tree, inside it in an installed wheel."""
+    package = Path(str(resources.files("sicmir")))
+    beside = package.parent / "data_manifest.yaml"
+    return beside if beside.is_file() else package / "data_manifest.yaml"
+
+
+def project() -> Path:
+    """Root of the source tree, which holds ``notebooks/`` and ``book/``.
+
+    Raises
+    ------
+    ParameterError
+        If the package was installed without its source tree.
+    """
+    root = Path(str(resources.files("sicmir"))).parent
+    if not (root / "book" / "pages.yml").is_file():
+        raise ParameterError(
+            f"The notebooks and the book were expected beside the package in {root}, but book/pages.yml is "
+            "not there. Clone the repository and install it with `pip install -e .` to run pages."
+        )
+    return root
+
+
+def results(page: str, out_dir: str = "") -> Path:
+    """Folder for the tables of a page: ``out_dir`` if given, else ``results/<page>`` in the source tree.
+
+    The folder is made if it is not there.
+    """
+    folder = Path(out_dir).expanduser() if out_dir else project() / "results" / page
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; move it to ``path`` on success, remove it on failure.
+
+    A reader therefore sees the old file or the whole new one, never a part.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
