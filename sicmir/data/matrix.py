@@ -1,0 +1,186 @@
+"""From raw numbers to a checked AnnData: the one gate through which every reader's values pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from sicmir.data import tcga
+from sicmir.errors import DataError, ReadError
+
+
+def unique_names(symbols: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Name features by symbol where that is known and unique, else by the source's own ``SYMBOL|ID``.
+
+    TCGA files hold 29 genes named ``?`` and two named ``SLC35E2``; no pick among them would be right.
+    """
+    counts = pd.Series(symbols).value_counts()
+    return [
+        symbol if symbol and symbol != "?" and counts[symbol] == 1 else f"{symbol}|{identifier}"
+        for symbol, identifier in zip(symbols, ids, strict=True)
+    ]
+
+
+def assemble(
+    path: Path,
+    values: np.ndarray,
+    samples: Sequence[str],
+    var: pd.DataFrame,
+    *,
+    modality: str,
+    units: str,
+    log: bool,
+    level: str = "",
+    cohort: str = "",
+    allow_nan: bool = False,
+    signed: bool = False,
+    clip: bool = False,
+) -> ad.AnnData:
+    """Check a matrix and wrap it.
+
+    Parameters
+    ----------
+    path
+        File the numbers came from; named in errors.
+    values
+        Samples x features. Overwritten when it is float32 already.
+    samples
+        Sample names in the order of the rows. TCGA barcodes are taken apart into ``obs``.
+    var
+        Features in the order of the columns; its index holds their names.
+    modality, units, level
+        Recorded in ``uns["sicmir"]``; ``level`` (mature, stem-loop) for miRNA only.
+    log
+        Whether to apply log2(x + 1).
+    cohort
+        Cohort of all samples; "" where the source does not say.
+    allow_nan
+        Whether NaN means "not measured" here.
+    signed
+        Whether negative values belong (log ratios, z-scores).
+    clip
+        Whether negative values are set to 0 and counted in ``uns["sicmir"]["clipped"]``.
+
+    Raises
+    ------
+    DataError
+        If the matrix is empty, holds the same sample or feature twice, miRNA names of another level, or NaN,
+        infinite or negative values where they do not belong.
+    """
+    if 0 in values.shape:
+        raise DataError(
+            f"{path}: the matrix is empty ({values.shape[0]} samples x {values.shape[1]} features); "
+            "expected at "
+            "least one of each."
+        )
+    _refuse_duplicates(path, "sample", samples)
+    _refuse_duplicates(path, "feature", var.index)
+    values = np.asarray(values, dtype=np.float32)
+    names = pd.Index(samples)
+    if level:
+        _check_level(path, var.index, level)
+    clipped = 0
+    if clip:
+        negative = values < 0
+        clipped = int(negative.sum())
+        values[negative] = 0
+    check_values(path, values, names, var.index, allow_nan=allow_nan, signed=signed)
+    if log:
+        np.add(values, 1, out=values)
+        np.log2(values, out=values)
+    obs = (
+        tcga.annotate(list(samples), cohort)
+        if all(tcga.is_barcode(name) for name in samples)
+        else pd.DataFrame({"cohort": cohort}, index=names.astype(str))
+    )
+    adata = ad.AnnData(X=values, obs=obs, var=var)
+    record: dict[str, object] = {"modality": modality, "units": units, "synthetic": False}
+    if level:
+        record["level"] = level
+    if clip:
+        record["clipped"] = clipped
+    adata.uns["sicmir"] = record
+    return adata
+
+
+def check_values(
+    path: Path, values: np.ndarray, samples: pd.Index, features: pd.Index, *, allow_nan: bool, signed: bool
+) -> None:
+    """Refuse infinite values, and NaN and negative values where they do not belong.
+
+    Raises
+    ------
+    DataError
+        Naming the file, the first sample and feature concerned, and how many values are.
+    """
+    checks = [("infinite", np.isinf, "a finite number")]
+    if not allow_nan:
+        checks.append(("NaN", np.isnan, "every feature measured"))
+    if not signed:
+        checks.append(("negative", lambda block: block < 0, "0 or more"))
+    for word, wrong, expected in checks:
+        mask = wrong(values)
+        if mask.any():
+            row, column = np.argwhere(mask)[0]
+            raise DataError(
+                f"{path}: {int(mask.sum())} {word} value(s); the first is {values[row, column]} at sample "
+                f"{samples[row]}, feature {features[column]}. Expected {expected}. Correct or remove "
+                "them at the "
+                "source."
+            )
+
+
+def orient(path: Path, frame: pd.DataFrame, landmarks: frozenset[str]) -> pd.DataFrame:
+    """Turn a table so that samples are rows, by where gene names, miRNA names and TCGA barcodes stand.
+
+    Raises
+    ------
+    ReadError
+        If neither axis, or both, look like features.
+    """
+
+    def features(names: pd.Index) -> int:
+        text = names.astype(str)
+        return int(
+            text.isin(landmarks).sum() + text.str.match(r"(?i)[a-z]{3,4}-(?:mir|let)-|ENSG\d{11}").sum()
+        )
+
+    def barcodes(names: pd.Index) -> int:
+        return sum(tcga.is_barcode(name) for name in names)
+
+    upright = features(frame.columns) + barcodes(frame.index)
+    lying = features(frame.index) + barcodes(frame.columns)
+    if min(upright, lying) * 10 >= max(upright, lying):
+        raise ReadError(
+            f"{path}: cannot tell which axis holds the samples: {upright} names speak for samples in "
+            f"rows, {lying} "
+            "for samples in columns. Say it with orientation='samples_in_rows' or 'samples_in_columns'."
+        )
+    return frame if upright > lying else frame.T
+
+
+def _check_level(path: Path, names: pd.Index, level: str) -> None:
+    """Refuse names of the other level: miRBase writes mature miRNAs as miR-21-5p and stem-loops as mir-21."""
+    other = {"stem-loop": r"-miR-|-[35]p$", "mature": r"-mir-"}[level]
+    wrong = names[names.str.contains(other)]
+    if len(wrong):
+        raise DataError(
+            f"{path}: expected {level} names, found {len(wrong)} of the other level, for example "
+            f"{wrong[0]}. The two "
+            "levels are different quantities; say which one it is (in a folder: mirna.* or mirna_mature.*)."
+        )
+
+
+def _refuse_duplicates(path: Path, kind: str, names: Sequence[str]) -> None:
+    index = pd.Index(names)
+    twice = index[index.duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{path}: {len(twice)} {kind} name(s) occur more than once, for example {twice[0]}; expected "
+            "each "
+            "once. Remove the copies, or give replicates names of their own."
+        )

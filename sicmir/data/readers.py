@@ -1,0 +1,127 @@
+"""The registry of readers: one function a file format, named as the manifest names it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+
+from sicmir.data import matrix, pancan, rda, tables, tcga
+from sicmir.errors import ParameterError, ReadError
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A file format.
+
+    Attributes
+    ----------
+    name
+        As in the manifest.
+    function
+        ``function(path, **arguments) -> AnnData``.
+    modality
+        ``"mrna"``, ``"mirna"``, ``"samples"`` or "" where the arguments say it.
+    """
+
+    name: str
+    function: Callable[..., ad.AnnData]
+    modality: str
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments that the function does not take, and missing ones.
+
+        Raises
+        ------
+        ParameterError
+            Naming the argument.
+        """
+        try:
+            inspect.signature(self.function).bind(Path(), **arguments)
+        except TypeError as error:
+            raise ParameterError(f"reader {self.name}: {error}.") from error
+
+    def fingerprint(self) -> str:
+        """Hash of the reader's source, so that a changed reader is never served old results."""
+        modules = {self.function.__module__, matrix.__name__, tcga.__name__}
+        source = "".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
+        return hashlib.sha256(source.encode()).hexdigest()
+
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        Reader("rtcga_rnaseq", rda.rtcga_rnaseq, "mrna"),
+        Reader("rtcga_mirnaseq", rda.rtcga_mirnaseq, "mirna"),
+        Reader("rda_matrix", rda.rda_matrix, ""),
+        Reader("pancan_mrna", pancan.pancan_mrna, "mrna"),
+        Reader("pancan_mirna", pancan.pancan_mirna, "mirna"),
+        Reader("pancan_annotations", pancan.pancan_annotations, "samples"),
+        Reader("table", tables.table, ""),
+        Reader("h5ad", tables.h5ad, ""),
+        Reader("tenx_mtx", tables.tenx_mtx, "mrna"),
+    )
+}
+
+
+def reader_for(path: Path) -> str:
+    """Name the reader of a file by its ending.
+
+    Raises
+    ------
+    ParameterError
+        If the ending says nothing.
+    """
+    name = path.name.lower()
+    if path.is_dir() or "matrix.mtx" in name:
+        return "tenx_mtx"
+    for reader, endings in {
+        "h5ad": (".h5ad",),
+        "table": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
+    }.items():
+        if name.endswith(endings):
+            return reader
+    raise ParameterError(
+        f"{path}: cannot tell the format by the ending; name a reader, one of {', '.join(READERS)}."
+    )
+
+
+def read(path: str | Path, reader: str, **arguments: Any) -> ad.AnnData:
+    """Read a file by a named reader.
+
+    Parameters
+    ----------
+    path
+        The file (a folder for ``tenx_mtx``).
+    reader
+        A key of :data:`READERS`.
+    **arguments
+        As the reader's function documents them.
+
+    Returns
+    -------
+    AnnData
+        Observations x features; ``uns["sicmir"]`` records modality, units and level.
+
+    Raises
+    ------
+    ParameterError
+        If the reader or an argument is unknown.
+    ReadError
+        If the file is not there or not of that format.
+    DataError
+        If its values cannot be analysed.
+    """
+    if reader not in READERS:
+        raise ParameterError(f"Reader {reader!r} is not known; expected one of {', '.join(READERS)}.")
+    path = Path(path)
+    if not path.exists():
+        raise ReadError(f"{path}: there is no such file.")
+    READERS[reader].check(arguments)
+    return READERS[reader].function(path, **arguments)

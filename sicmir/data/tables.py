@@ -1,0 +1,241 @@
+"""Readers of general formats: delimited text, AnnData's ``.h5ad`` and 10x Genomics matrices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.io import mmread
+
+from sicmir.data.landmark_names import landmark_symbols
+from sicmir.data.matrix import assemble, orient, unique_names
+from sicmir.errors import DataError, ParameterError, ReadError
+
+_ORIENTATIONS = ("", "samples_in_rows", "samples_in_columns")
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a delimited table (``.csv``, ``.tsv``, ``.txt``, each also ``.gz``) with its first column as text.
+
+    A byte-order mark is dropped. ``.csv`` is split at commas, anything else at tabs.
+
+    Raises
+    ------
+    ReadError
+        If it is truncated, binary, empty or ragged.
+    DataError
+        If two columns have one name.
+    """
+    separator = "," if ".csv" in path.suffixes else "\t"
+    try:
+        frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype={0: str}, low_memory=False)
+        header = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype=str, header=None, nrows=1).iloc[
+            0
+        ]
+    except (ValueError, EOFError, OSError) as error:
+        raise ReadError(
+            f"{path}: not a readable table ({type(error).__name__}: {error}). Expected delimited text "
+            "with a header "
+            "line; a truncated download must be deleted and fetched again."
+        ) from error
+    if header.dropna().duplicated().any():  # pandas would rename the copies silently
+        raise DataError(f"{path}: column {header[header.duplicated()].iloc[0]!r} occurs more than once.")
+    return frame
+
+
+def table(
+    path: Path,
+    *,
+    modality: str,
+    units: str,
+    orientation: str = "",
+    log: bool = False,
+    signed: bool = False,
+    allow_nan: bool = False,
+    level: str = "",
+    cohort: str = "",
+) -> ad.AnnData:
+    """Read a delimited matrix whose first column and header line hold the names.
+
+    Parameters
+    ----------
+    path
+        ``.csv``, ``.tsv`` or ``.txt``, optionally ``.gz``.
+    modality
+        ``"mrna"``, ``"mirna"`` or ``"prediction"``.
+    units
+        What the values are after this reader, for example ``"log2(TPM + 1)"``.
+    orientation
+        ``"samples_in_rows"``, ``"samples_in_columns"`` or "": decided by where gene symbols, Ensembl ids,
+        miRNA names and TCGA barcodes stand.
+    log
+        Whether to apply log2(x + 1).
+    signed, allow_nan
+        Whether negative values, and NaN for "not measured", belong there.
+    level, cohort
+        Recorded as they are.
+
+    Returns
+    -------
+    AnnData
+        Samples x features, float32.
+
+    Raises
+    ------
+    ReadError
+        If the file is no table or its orientation cannot be told.
+    DataError
+        If values or names are wrong.
+    """
+    if orientation not in _ORIENTATIONS:
+        raise ParameterError(
+            f"orientation={orientation!r}: expected one of {', '.join(map(repr, _ORIENTATIONS))}."
+        )
+    raw = read_frame(path)
+    frame = raw.set_index(raw.columns[0])
+    if frame.empty:
+        raise DataError(f"{path}: the matrix is empty ({frame.shape[0]} rows x {frame.shape[1]} columns).")
+    text = [name for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    if text:
+        raise DataError(f"{path}: column {text[0]!r} holds text; expected numbers after the first column.")
+    if orientation == "samples_in_columns":
+        frame = frame.T
+    elif not orientation:
+        frame = orient(path, frame, landmark_symbols())
+    return assemble(
+        path,
+        frame.to_numpy(dtype=np.float32, copy=True),
+        [str(name) for name in frame.index],
+        pd.DataFrame(index=frame.columns.astype(str)),
+        modality=modality,
+        units=units,
+        log=log,
+        level=level,
+        cohort=cohort,
+        allow_nan=allow_nan,
+        signed=signed,
+    )
+
+
+def h5ad(path: Path, *, modality: str = "mrna", units: str = "") -> ad.AnnData:
+    """Read an AnnData file as it is.
+
+    Parameters
+    ----------
+    path
+        ``.h5ad``.
+    modality, units
+        Recorded where the file does not say itself.
+
+    Raises
+    ------
+    ReadError
+        If it is truncated or no ``.h5ad``.
+    DataError
+        If ``X`` is empty or missing, or holds infinite values.
+    """
+    try:
+        adata = ad.read_h5ad(path)
+    except Exception as error:  # h5py and anndata raise many kinds on a damaged file
+        raise ReadError(f"{path}: not a readable .h5ad file ({type(error).__name__}: {error}).") from error
+    if adata.X is None or 0 in adata.shape:
+        raise DataError(f"{path}: the matrix is empty (observations x features = {adata.shape}).")
+    values = adata.X.data if sparse.issparse(adata.X) else np.asarray(adata.X)
+    if not np.isfinite(values[~np.isnan(values)]).all():
+        raise DataError(f"{path}: X holds infinite values; expected finite numbers or NaN for not measured.")
+    adata.uns["sicmir"] = {
+        "modality": modality,
+        "units": units,
+        "synthetic": False,
+        **dict(adata.uns.get("sicmir", {})),
+    }
+    return adata
+
+
+def tenx_mtx(path: Path, *, cohort: str = "", donor: str = "", condition: str = "") -> ad.AnnData:
+    """Read a 10x Genomics count matrix with its barcodes and features.
+
+    Parameters
+    ----------
+    path
+        The ``…matrix.mtx[.gz]`` itself, or a folder that holds one. ``…barcodes.tsv`` and ``…features.tsv``
+        (or ``…genes.tsv``, as older versions name it) are expected beside it under the same prefix, gzipped
+        or not.
+    cohort, donor, condition
+        Set for all cells where given.
+
+    Returns
+    -------
+    AnnData
+        Cells x genes, raw UMI counts, sparse float32; ``var["ensembl"]``.
+
+    Raises
+    ------
+    ReadError
+        If one of the three files is missing, truncated or of another length than the matrix.
+    DataError
+        If the matrix is empty, holds negative values or the same barcode twice.
+    """
+    matrix = _one_matrix(path) if path.is_dir() else path
+    prefix = matrix.name.split("matrix.mtx")[0]
+    if "matrix.mtx" not in matrix.name:
+        raise ReadError(f"{path}: expected a name ending in matrix.mtx or matrix.mtx.gz.")
+    genes_path = _beside(matrix, prefix, ("features.tsv", "genes.tsv"))
+    cells_path = _beside(matrix, prefix, ("barcodes.tsv",))
+    try:
+        counts = sparse.csr_matrix(mmread(matrix).T, dtype=np.float32)
+        genes = pd.read_csv(genes_path, sep="\t", header=None, dtype=str)
+        cells = pd.read_csv(cells_path, sep="\t", header=None, dtype=str)[0]
+    except (ValueError, EOFError, OSError) as error:
+        raise ReadError(f"{matrix}: not a readable 10x matrix ({type(error).__name__}: {error}).") from error
+    if counts.shape != (len(cells), len(genes)) or 0 in counts.shape:
+        raise ReadError(
+            f"{matrix}: the matrix is {counts.shape[0]} cells x {counts.shape[1]} genes, but "
+            f"{cells_path.name} "
+            f"names {len(cells)} and {genes_path.name} {len(genes)}; the three do not belong together."
+        )
+    ensembl = genes[0].tolist()
+    symbols = genes[1].tolist() if genes.shape[1] > 1 else ensembl
+    expression = (
+        (genes[2] == "Gene Expression").to_numpy() if genes.shape[1] > 2 else np.ones(len(genes), bool)
+    )
+    wrong = ~(np.isfinite(counts.data) & (counts.data >= 0))
+    if wrong.any():
+        cell, gene = (axis[wrong][0] for axis in counts.tocoo().coords)
+        raise DataError(
+            f"{matrix}: {int(wrong.sum())} value(s) are NaN, infinite or negative; the first is at cell "
+            f"{cells[cell]}, gene {symbols[gene]}. Expected counts of 0 or more."
+        )
+    if cells.duplicated().any():
+        raise DataError(f"{cells_path}: barcode {cells[cells.duplicated()].iloc[0]} occurs more than once.")
+    adata = ad.AnnData(
+        X=counts,
+        obs=pd.DataFrame(index=pd.Index(cells.tolist())),
+        var=pd.DataFrame({"ensembl": ensembl}, index=unique_names(symbols, ensembl)),
+    )[:, expression].copy()
+    for column, value in (("cohort", cohort), ("donor", donor), ("condition", condition)):
+        if value:
+            adata.obs[column] = value
+    adata.uns["sicmir"] = {"modality": "mrna", "units": "UMI counts", "synthetic": False}
+    return adata
+
+
+def _one_matrix(folder: Path) -> Path:
+    found = sorted(folder.glob("*matrix.mtx*"))
+    if len(found) != 1:
+        raise ReadError(
+            f"{folder}: expected one file *matrix.mtx[.gz], found {len(found)}. Name the file instead of "
+            "the folder."
+        )
+    return found[0]
+
+
+def _beside(matrix: Path, prefix: str, endings: tuple[str, ...]) -> Path:
+    names = [f"{prefix}{ending}{gz}" for ending in endings for gz in ("", ".gz")]
+    for name in names:
+        if (matrix.parent / name).is_file():
+            return matrix.parent / name
+    raise ReadError(f"{matrix}: expected one of {', '.join(names)} beside it, found none.")

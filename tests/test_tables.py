@@ -1,0 +1,146 @@
+"""Readers of general formats (text, h5ad, 10x): what they give and what they refuse."""
+
+import gzip
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from scipy.io import mmwrite
+
+from sicmir import paths
+from sicmir.data import read
+from sicmir.data.readers import reader_for
+from sicmir.errors import DataError, ParameterError, ReadError
+
+
+def landmark_table():
+    genes = [*pd.read_csv(paths.reference("landmarks.csv"))["symbol"][:30], "NOVEL1", "NOVEL2"]
+    values = np.random.default_rng(5).random((3, len(genes))).astype(np.float32)
+    return pd.DataFrame(values, index=["cell1", "cell2", "cell3"], columns=genes)
+
+
+@pytest.mark.parametrize("lying", [False, True])
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt.gz"])
+def test_table_is_turned_and_bom_dropped(tmp_path, lying, name):
+    frame = landmark_table()
+    text = (frame.T if lying else frame).to_csv(sep="," if ".csv" in name else "\t", index_label="")
+    content = b"\xef\xbb\xbf" + text.encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    adata = read(path, reader_for(path), modality="mrna", units="log2(TPM + 1)")
+    pd.testing.assert_frame_equal(adata.to_df(), frame, rtol=1e-5, check_names=False)
+
+
+def test_table_orientation(tmp_path):
+    frame = pd.DataFrame([[1.0, 2.0]], index=["a"], columns=["b", "c"])
+    frame.to_csv(tmp_path / "x.csv")
+    with pytest.raises(ReadError, match="orientation='samples_in_rows'"):
+        read(tmp_path / "x.csv", "table", modality="mrna", units="z")
+    adata = read(tmp_path / "x.csv", "table", modality="mrna", units="z", orientation="samples_in_columns")
+    assert adata.obs_names.tolist() == ["b", "c"]
+    with pytest.raises(ParameterError, match="'sideways'"):
+        read(tmp_path / "x.csv", "table", modality="mrna", units="z", orientation="sideways")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        (",PSME1,PSME1\ns,1,2\n", DataError, "'PSME1' occurs more than once"),
+        (",PSME1,CISD1\ns,1,2\ns,1,2\n", DataError, "sample name.*example s"),
+        (",PSME1\ns,-1\n", DataError, "negative"),
+        (",PSME1\ns,\n", DataError, "NaN"),
+        (",PSME1\ns,inf\n", DataError, "infinite"),
+        (",PSME1\ns,many\n", DataError, "holds text"),
+        (",PSME1\n", DataError, "empty"),
+        ("", ReadError, "not a readable table"),
+        (",PSME1\ns,1\nt,1,2,3\n", ReadError, "not a readable table"),
+    ],
+)
+def test_bad_table(tmp_path, text, error, words):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(error, match=rf"x\.csv: .*{words}"):
+        read(tmp_path / "x.csv", "table", modality="mrna", units="z")
+
+
+def test_table_switches(tmp_path):
+    (tmp_path / "x.csv").write_text(",PSME1,CISD1\ns,-1,\n")
+    adata = read(tmp_path / "x.csv", "table", modality="mrna", units="z", signed=True, allow_nan=True)
+    np.testing.assert_array_equal(adata.X, [[-1, np.nan]])
+    (tmp_path / "x.csv").write_text(",PSME1,CISD1\ns,1,3\n")
+    assert read(tmp_path / "x.csv", "table", modality="mrna", units="z", log=True).X.tolist() == [[1, 2]]
+
+
+def test_truncated_gzip(tmp_path):
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress(landmark_table().to_csv().encode())[:200])
+    with pytest.raises(ReadError, match=r"x\.csv\.gz: not a readable table"):
+        read(path, "table", modality="mrna", units="z")
+
+
+def test_h5ad(tmp_path):
+    path = tmp_path / "x.h5ad"
+    ad.AnnData(sparse.csr_matrix(np.eye(3, dtype=np.float32))).write_h5ad(path)
+    adata = read(path, reader_for(path), units="counts")
+    assert sparse.issparse(adata.X)
+    assert adata.uns["sicmir"] == {"modality": "mrna", "units": "counts", "synthetic": False}
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ReadError, match="not a readable"):
+        read(path, "h5ad")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [(np.zeros((0, 2)), "empty"), (np.array([[np.inf]]), "infinite")]
+)
+def test_bad_h5ad(tmp_path, values, words):
+    ad.AnnData(values.astype(np.float32)).write_h5ad(tmp_path / "x.h5ad")
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "x.h5ad", "h5ad")
+
+
+def tenx(folder, prefix="P1_", genes="features", values=None):
+    counts = np.random.default_rng(0).poisson(1.0, (4, 3)) if values is None else values  # genes x cells
+    with gzip.open(folder / f"{prefix}matrix.mtx.gz", "wb") as handle:
+        mmwrite(handle, sparse.coo_matrix(counts))
+    symbols = ["PSME1", "CISD1", "CISD1", "CD3"]
+    rows = [f"ENSG{number}\t{symbol}" for number, symbol in enumerate(symbols)]
+    if genes == "features":
+        rows = [f"{row}\t{'Antibody Capture' if row.endswith('CD3') else 'Gene Expression'}" for row in rows]
+    (folder / f"{prefix}{genes}.tsv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    (folder / f"{prefix}barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\nCCC-1\nGGG-1\n"))
+    return folder / f"{prefix}matrix.mtx.gz", counts
+
+
+@pytest.mark.parametrize("genes", ["features", "genes"])
+def test_tenx(tmp_path, genes):
+    path, counts = tenx(tmp_path, genes=genes)
+    adata = read(tmp_path, reader_for(tmp_path), donor="P1")
+    n = 3 if genes == "features" else 4  # the antibody is no gene
+    np.testing.assert_array_equal(adata.X.toarray(), counts.T[:, :n])
+    assert adata.var_names[:3].tolist() == ["PSME1", "CISD1|ENSG1", "CISD1|ENSG2"]
+    assert adata.var["ensembl"].tolist() == [f"ENSG{number}" for number in range(n)]
+    assert set(adata.obs["donor"]) == {"P1"}
+    assert read(path, reader_for(path)).shape == (3, n)
+
+
+def test_bad_tenx(tmp_path):
+    path, _ = tenx(tmp_path)
+    (tmp_path / "P1_barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\nCCC-1\n"))
+    with pytest.raises(ReadError, match=r"3 cells x 4 genes, but .* names 2"):
+        read(path, "tenx_mtx")
+    (tmp_path / "P1_barcodes.tsv.gz").write_bytes(gzip.compress(b"AAA-1\nCCC-1\nAAA-1\n"))
+    with pytest.raises(DataError, match="AAA-1 occurs more than once"):
+        read(path, "tenx_mtx")
+    tenx(tmp_path, values=np.array([[0, 0, 0], [0, 0, -2], [0, 0, 0], [1, 0, 0]]))
+    with pytest.raises(DataError, match="cell GGG-1, gene CISD1"):
+        read(path, "tenx_mtx")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ReadError, match="not a readable 10x matrix"):
+        read(path, "tenx_mtx")
+    (tmp_path / "P1_features.tsv.gz").unlink()
+    with pytest.raises(ReadError, match=r"P1_features\.tsv, .*found none"):
+        read(path, "tenx_mtx")
+    with pytest.raises(ReadError, match="found 0"):
+        (tmp_path / "empty").mkdir()
+        read(tmp_path / "empty", "tenx_mtx")
