@@ -1,0 +1,231 @@
+"""Compare methods on one paired data set by donor-grouped cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import metrics, panel, splits
+from sicmir.baselines import CONTROLS, Ridge
+from sicmir.bootstrap import bootstrap_median
+from sicmir.errors import DataError, ParameterError
+from sicmir.methods import Estimator, Method, cross_predict
+from sicmir.training import NetworkRegressor
+
+
+class Average:
+    """Mean of the predictions of several estimators, in log2(RPM+1)."""
+
+    def __init__(self, members: Sequence[Estimator]) -> None:
+        self.members = list(members)
+
+    def fit(self, X: np.ndarray, Y: np.ndarray, obs: pd.DataFrame) -> Self:
+        """Fit every member on the same samples."""
+        for member in self.members:
+            member.fit(X, Y, obs)
+        return self
+
+    def predict(self, X: np.ndarray, obs: pd.DataFrame) -> np.ndarray:
+        """Average the members."""
+        return np.mean([member.predict(X, obs) for member in self.members], axis=0)
+
+
+METHODS: dict[str, Method] = CONTROLS | {
+    method.name: method
+    for method in (
+        Method(
+            name="sicmir",
+            source="network of Cai et al. 2026, doi 10.1002/advs.202514446",
+            needs=frozenset(),
+            make=lambda seed: NetworkRegressor(seed=seed),
+        ),
+        Method(
+            name="sicmir+ridge",
+            source="mean of the network and the ridge regression",
+            needs=frozenset(),
+            make=lambda seed: Average([NetworkRegressor(seed=seed), Ridge()]),
+        ),
+    )
+}
+"""Every method by name: the controls and the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Out-of-fold predictions of several methods for the same samples and miRNAs.
+
+    Attributes
+    ----------
+    observed
+        Samples × miRNAs, measured log2(RPM+1).
+    predictions
+        Method name → samples × miRNAs, predicted by an estimator that never saw the donor.
+    obs
+        Samples with ``donor`` and ``cohort``.
+    folds
+        One row for each sample and fold: what was trained and tested on, see :func:`sicmir.splits.table`.
+    """
+
+    observed: pd.DataFrame
+    predictions: dict[str, pd.DataFrame]
+    obs: pd.DataFrame
+    folds: pd.DataFrame
+
+    def per_mirna(self) -> pd.DataFrame:
+        """One row for each method and miRNA, with the columns of :func:`sicmir.metrics.per_mirna`."""
+        tables = {
+            name: metrics.per_mirna(self.observed, predicted, self.obs["cohort"])
+            for name, predicted in self.predictions.items()
+        }
+        return pd.concat(tables, names=["method", "mirna"])
+
+    def league(self, baseline: str = "", n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
+        """Median per-miRNA Pearson r of each method, pooled and within cohort, with 95 % intervals.
+
+        Parameters
+        ----------
+        baseline
+            If given, the other methods' gain over this method (median of the paired differences of r).
+        n_resamples
+            Bootstrap resamples of donors.
+        seed
+            Of the bootstrap.
+        """
+        donor = self.obs["donor"].to_numpy()
+        both = {
+            "pooled": None,
+            "within cohort": self.obs["cohort"].to_numpy(),
+        }
+        tables = {
+            scope: bootstrap_median(
+                self.observed,
+                self.predictions,
+                donor,
+                cohort,
+                baseline=baseline,
+                n_resamples=n_resamples,
+                seed=seed,
+            )
+            for scope, cohort in both.items()
+        }
+        return pd.concat(tables, names=["scope"]).droplevel(1).reset_index()
+
+
+def compare(
+    mrna: AnnData,
+    mirna: AnnData,
+    methods: Sequence[str] = ("cohort-mean", "shuffled", "ridge", "sicmir"),
+    *,
+    n_splits: int = 5,
+    seed: int = 0,
+    progress: bool = True,
+) -> Comparison:
+    """Cross-validate methods on the same donor-grouped folds.
+
+    miRNAs are kept by :func:`sicmir.metrics.detected`: RPM > 1 in at least half of the samples.
+
+    Parameters
+    ----------
+    mrna, mirna
+        Samples × genes, log2(x+1), and samples × miRNAs, log2(RPM+1), with the same ``obs``; as
+        :func:`sicmir.load_paired` gives them.
+    methods
+        Names in :data:`METHODS`. The mean of two methods that are both asked for, such as
+        ``sicmir+ridge`` beside ``sicmir`` and ``ridge``, is formed from their predictions.
+    n_splits, seed
+        Number of folds, and the seed of folds and estimators.
+    progress
+        Show a progress bar for each method.
+
+    Raises
+    ------
+    ParameterError
+        If a method is not known.
+    DataError
+        If the samples differ or no miRNA is detected.
+    PanelError
+        If the genes do not cover the landmarks.
+    """
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown or not methods:
+        raise ParameterError(f"methods: found {list(methods)}, expected one or more of {list(METHODS)}.")
+    check_same_samples(mrna, mirna)
+    X = panel.align(mrna).to_df()
+    kept = mirna[:, detected_names(mirna)]
+    observed, obs = kept.to_df(), mirna.obs
+    folds = splits.donor_folds(obs, n_splits, seed)
+    predictions: dict[str, pd.DataFrame] = {}
+    # Averages last: their members are then at hand and are not trained a second time.
+    for name in sorted(methods, key=lambda name: "+" in name):
+        parts = name.split("+")
+        if len(parts) > 1 and all(part in predictions for part in parts):
+            predictions[name] = sum(predictions[part] for part in parts) / len(parts)
+        else:
+            predictions[name] = cross_predict(METHODS[name], X, observed, obs, folds, seed, progress)
+    ordered = {name: predictions[name] for name in methods}
+    return Comparison(observed, ordered, obs, splits.table(folds, obs))
+
+
+def detected_names(mirna: AnnData) -> pd.Index:
+    """Names of the miRNAs with RPM > 1 in at least half of the samples.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    keep = metrics.detected(mirna.to_df())
+    if not keep.any():
+        raise DataError(
+            f"None of {mirna.n_vars} miRNAs has RPM > 1 in at least half of the {mirna.n_obs} samples. "
+            "Expected log2(RPM+1); look at the units."
+        )
+    return mirna.var_names[keep]
+
+
+def pick_mirnas(observed: pd.DataFrame, wanted: str, n: int = 6) -> list[str]:
+    """Turn short names such as ``miR-122`` into names of the data, for figures of well-known miRNAs.
+
+    Parameters
+    ----------
+    observed
+        Samples × miRNAs, log2(RPM+1).
+    wanted
+        Comma-separated names with or without species and arm, in any case: ``miR-122`` stands for
+        ``hsa-mir-122`` as well as for ``hsa-miR-122-5p``. Of several, the most expressed is taken.
+    n
+        How many to take, by variance over samples, where none of ``wanted`` is in the data.
+
+    Returns
+    -------
+    Names of columns, in the order of ``wanted``.
+    """
+    short = observed.columns.str.lower().str.replace(r"^[a-z]{3}-(?=mir|let)|-[35]p$", "", regex=True)
+    found: list[str] = []
+    for name in filter(None, (part.strip().lower() for part in wanted.split(","))):
+        named = [
+            full for full, key in zip(observed.columns, short, strict=True) if name in (key, full.lower())
+        ]
+        if named:
+            found.append(observed[named].mean().idxmax())
+    return found or observed.var().nlargest(n).index.tolist()
+
+
+def check_same_samples(mrna: AnnData, mirna: AnnData) -> None:
+    """Refuse two matrices that are not of the same samples in the same order.
+
+    Raises
+    ------
+    DataError
+        If they are not.
+    """
+    if not mrna.obs_names.equals(mirna.obs_names):
+        raise DataError(
+            f"mRNA ({mrna.n_obs} samples) and miRNA ({mirna.n_obs} samples) are not the same samples in the "
+            "same order. Load them with sicmir.load_paired, or select the samples of both alike."
+        )

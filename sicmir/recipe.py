@@ -1,0 +1,187 @@
+"""From paired data to a model bundle that carries its own test: the whole route in one call."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import data, metrics, panel, paths, splits
+from sicmir.baselines import CONTROLS
+from sicmir.errors import ParameterError
+from sicmir.evaluation import check_same_samples, detected_names
+from sicmir.model import Bundle, check_free
+from sicmir.training import NetworkRegressor
+
+CONTROLS_SHOWN = ("cohort-mean", "ridge")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    bundle
+        The model.
+    history
+        Losses by epoch, see :class:`sicmir.training.NetworkRegressor`.
+    test
+        Rows (method, miRNA): metrics on donors that took part in neither training nor early stopping,
+        for the network and the controls.
+    split
+        One row a sample: train or test.
+    """
+
+    bundle: Bundle
+    history: pd.DataFrame
+    test: pd.DataFrame
+    split: pd.DataFrame
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write the bundle, and beside it ``history.csv``, ``test_metrics.csv`` and ``split.csv``."""
+        folder = self.bundle.save(folder, overwrite)
+        for name, table, index in (
+            ("history", self.history, False),
+            ("test_metrics", self.test, True),
+            ("split", self.split, False),
+        ):
+            with paths.replacing(folder / f"{name}.csv") as part:
+                table.to_csv(part, index=index, float_format="%.6g")
+        return folder
+
+
+def train(
+    mrna: AnnData,
+    mirna: AnnData,
+    *,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    checkpoint: str | Path = "",
+    progress: bool = True,
+    **options: Any,
+) -> Trained:
+    """Train the network on most donors and measure it once on the others.
+
+    Parameters
+    ----------
+    mrna, mirna
+        Samples × genes, log2(x+1), and samples × miRNAs, log2(RPM+1), as :func:`sicmir.load_paired`
+        gives them. miRNAs with RPM > 1 in at least half of the *training* samples are learnt.
+    test_fraction
+        Share of the donors of each cohort kept for the test.
+    seed
+        Of both splits, the weights and the batches.
+    checkpoint, progress, **options
+        As for :class:`sicmir.training.NetworkRegressor`.
+
+    Raises
+    ------
+    DataError, PanelError, ParameterError
+        If data or options cannot be trained on.
+    """
+    check_same_samples(mrna, mirna)
+    aligned = panel.align(mrna)
+    obs = mirna.obs
+    split = splits.holdout(obs, test_fraction, seed)
+    mirnas = detected_names(mirna[split.train])
+    X, Y = aligned.X, mirna[:, mirnas].to_df().to_numpy()
+    try:
+        network = NetworkRegressor(seed=seed, checkpoint=checkpoint, progress=progress, **options)
+    except TypeError as error:
+        raise ParameterError(f"{error}; the options are those of sicmir.training.NetworkRegressor.") from None
+    estimators = {"sicmir": network} | {name: CONTROLS[name].make(seed) for name in CONTROLS_SHOWN}
+    tables = {}
+    for name, estimator in estimators.items():
+        estimator.fit(X[split.train], Y[split.train], obs.iloc[split.train])
+        predicted = estimator.predict(X[split.test], obs.iloc[split.test])
+        cohort = obs["cohort"].iloc[split.test].to_numpy()
+        tables[name] = metrics.per_mirna(Y[split.test], predicted, cohort, names=list(mirnas))
+    test = pd.concat(tables, names=["method", "mirna"])
+    bundle = Bundle(
+        network=network.network_,
+        genes=list(aligned.var_names),
+        mirnas=list(mirnas),
+        level=str(mirna.uns["sicmir"]["level"]),
+        transform=network.transform_,
+        target_mean=network.target_mean_,
+        target_sd=network.target_sd_,
+        card=_card(mrna, mirna, split, test_fraction, network, test),
+    )
+    return Trained(bundle, network.history_, test, splits.table([split], obs))
+
+
+def train_bundle(
+    dataset: str | Path, out: str | Path, *, seed: int = 0, progress: bool = True, **options: Any
+) -> Trained:
+    """Load a paired data set, train on it and save the bundle; go on where an earlier call was interrupted.
+
+    Parameters
+    ----------
+    dataset
+        As for :func:`sicmir.load_paired`.
+    out
+        Folder of the bundle. It must not hold one yet.
+    seed, progress, **options
+        As for :func:`train`.
+
+    Raises
+    ------
+    BundleError
+        If ``out`` is taken; this is checked before the training.
+    """
+    out = Path(out).expanduser()
+    check_free(out)
+    mrna, mirna = data.load_paired(dataset)
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    trained = train(mrna, mirna, seed=seed, checkpoint=checkpoint, progress=progress, **options)
+    trained.save(out)
+    return trained
+
+
+def _card(
+    mrna: AnnData,
+    mirna: AnnData,
+    split: splits.Split,
+    test_fraction: float,
+    network: NetworkRegressor,
+    test: pd.DataFrame,
+) -> dict[str, Any]:
+    train_obs = mirna.obs.iloc[split.train]
+    facts = mirna.uns["sicmir"]
+    sources = [adata.uns["sicmir"].get("sources") for adata in (mrna, mirna)]
+    files = pd.concat([table for table in sources if table is not None])
+    return {
+        "training_data": {
+            "dataset": str(facts["dataset"]),
+            "synthetic": bool(facts["synthetic"]),
+            "n_samples": len(train_obs),
+            "n_donors": int(train_obs["donor"].nunique()),
+            "cohorts": {str(k): int(v) for k, v in train_obs["cohort"].value_counts().sort_index().items()},
+            "files": {str(row.name): str(row.checksum) for row in files.itertuples(index=False)},
+        },
+        "input_units": str(mrna.uns["sicmir"]["units"]),
+        "output_units": str(facts["units"]),
+        "mirna_rule": "RPM > 1 in at least half of the training samples",
+        "split": {
+            "kind": "donors held out in each cohort",
+            "test_fraction": test_fraction,
+            "n_test_samples": len(split.test),
+            "test_donors": sorted(mirna.obs["donor"].iloc[split.test].astype(str).unique()),
+        },
+        "options": network.options | {"epochs_trained": network.epochs_},
+        "test_metrics": {
+            method: {
+                str(key): round(float(value), 4)
+                for key, value in metrics.summary(table.droplevel("method")).dropna().items()
+            }
+            for method, table in test.groupby(level="method")
+        },
+        "versions": {name: version(name) for name in ("sicmir", "torch", "numpy", "anndata")}
+        | {"python": platform.python_version()},
+    }

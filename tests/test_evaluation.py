@@ -1,0 +1,118 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import pearsonr
+
+from sicmir import evaluation, panel
+from sicmir.baselines import Ridge
+from sicmir.errors import DataError, ParameterError
+from sicmir.methods import Method
+from sicmir.training import NetworkRegressor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_network():
+    """The real network, small and short."""
+    quick = Method(
+        "sicmir", "", frozenset(), lambda seed: NetworkRegressor(hidden=32, epochs=8, patience=8, seed=seed)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(evaluation.METHODS, "sicmir", quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def comparison(toy_pair):
+    methods = ("sicmir+ridge", "sicmir", "ridge", "shuffled")
+    return evaluation.compare(*toy_pair, methods, n_splits=3, progress=False)
+
+
+def test_every_sample_is_predicted_once_and_by_a_model_that_never_saw_its_donor(comparison, toy_pair):
+    for predicted in comparison.predictions.values():
+        assert predicted.shape == comparison.observed.shape
+        assert predicted.notna().to_numpy().all()
+    tested = comparison.folds.query("side == 'test'")
+    assert sorted(tested["sample"]) == sorted(toy_pair[0].obs_names)
+    for _, fold in comparison.folds.groupby("split"):
+        sides = fold.groupby("side")["donor"].agg(set)
+        assert not sides["train"] & sides["test"]
+
+
+def test_predictions_equal_a_loop_written_out(comparison, toy_pair):
+    mrna, mirna = toy_pair
+    X, Y = panel.align(mrna).X, comparison.observed.to_numpy()
+    for _, fold in comparison.folds.groupby("split"):
+        rows = {side: mirna.obs_names.get_indexer(part["sample"]) for side, part in fold.groupby("side")}
+        ridge = Ridge().fit(X[rows["train"]], Y[rows["train"]], mirna.obs.iloc[rows["train"]])
+        expected = ridge.predict(X[rows["test"]], mirna.obs.iloc[rows["test"]])
+        found = comparison.predictions["ridge"].iloc[rows["test"]].to_numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_average_is_the_mean_of_its_members(comparison):
+    p = comparison.predictions
+    pd.testing.assert_frame_equal(p["sicmir+ridge"], (p["sicmir"] + p["ridge"]) / 2)
+
+
+def test_the_average_on_its_own_trains_its_members(toy_pair):
+    mrna, mirna = toy_pair
+    X, Y = panel.align(mrna).X, mirna.to_df().to_numpy()
+    members = [Ridge(), Ridge(transform="rank")]
+    average = evaluation.Average(members).fit(X, Y, mirna.obs)
+    expected = (members[0].predict(X, mirna.obs) + members[1].predict(X, mirna.obs)) / 2
+    np.testing.assert_array_equal(average.predict(X, mirna.obs), expected)
+
+
+def test_metrics_are_those_of_scipy(comparison):
+    table = comparison.per_mirna()
+    name = comparison.observed.columns[3]
+    r = pearsonr(comparison.observed[name], comparison.predictions["ridge"][name]).statistic
+    assert table.loc[("ridge", name), "pearson"] == pytest.approx(r, abs=1e-5)
+    assert set(table.index.get_level_values("method")) == set(comparison.predictions)
+
+
+def test_league_has_both_scopes_and_the_negative_control_fails(comparison):
+    league = comparison.league(n_resamples=50)
+    assert set(league["scope"]) == {"pooled", "within cohort"}
+    pooled = league.query("scope == 'pooled'").set_index("method")
+    assert pooled.loc["ridge", "median"] > 0.4
+    assert abs(pooled.loc["shuffled", "median"]) < 0.3
+    assert (league["lower"] <= league["median"]).all()
+    assert (league["median"] <= league["upper"]).all()
+
+
+def test_only_detected_mirnas_are_compared(toy_pair):
+    mirna = toy_pair[1]
+    rare = mirna.copy()
+    rare.X[:, 0] = 0
+    kept = evaluation.detected_names(rare)
+    assert rare.var_names[0] not in kept
+    assert list(kept) == [n for n in rare.var_names if (2 ** rare[:, n].X - 1 > 1).mean() >= 0.5]
+
+
+def test_unknown_methods_other_samples_and_silent_mirnas_are_refused(toy_pair):
+    mrna, mirna = toy_pair
+    with pytest.raises(ParameterError, match=r"methods: found \['magic'\]"):
+        evaluation.compare(mrna, mirna, ["magic"])
+    with pytest.raises(DataError, match="not the same samples"):
+        evaluation.compare(mrna[::-1], mirna)
+    silent = mirna.copy()
+    silent.X[:] = 0
+    with pytest.raises(DataError, match="RPM > 1"):
+        evaluation.compare(mrna, silent)
+
+
+def test_short_names_find_mirnas_of_either_level_and_the_most_expressed_wins():
+    columns = ["hsa-mir-122", "hsa-miR-21-5p", "hsa-miR-21-3p", "hsa-mir-1226", "hsa-let-7a-1", "toy-miR-001"]
+    observed = pd.DataFrame(np.arange(12.0).reshape(2, 6), columns=columns)
+    assert evaluation.pick_mirnas(observed, "miR-122, mir-21,let-7a-1,miR-9") == [
+        "hsa-mir-122",
+        "hsa-miR-21-3p",
+        "hsa-let-7a-1",
+    ]
+    assert evaluation.pick_mirnas(observed, "HSA-MIR-21-5P") == ["hsa-miR-21-5p"]
+
+
+def test_without_any_of_the_names_the_most_variable_are_shown():
+    observed = pd.DataFrame({"a": [1.0, 1.1], "b": [0.0, 9.0], "c": [2.0, 4.0]})
+    assert evaluation.pick_mirnas(observed, "miR-122", n=2) == ["b", "c"]
