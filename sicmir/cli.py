@@ -1,0 +1,176 @@
+"""Command line of sicmir. Heavy imports happen inside the commands, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from sicmir import __version__
+from sicmir.errors import SicmirError
+
+
+class _Group(TyperGroup):
+    """Commands whose deliberate errors are one message on stderr and exit code 1."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SicmirError as error:
+            if os.environ.get("SICMIR_DEBUG") == "1":
+                raise
+            typer.echo(f"sicmir: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="sicmir",
+    cls=_Group,
+    help="Predict microRNA expression from 977 landmark genes; read, rerun and extend the book about it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Pairs(TyperCommand):
+    """Command whose option ``-p`` takes a name and a value, as papermill's does; typer has no such option."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        joined, rest = [], iter(args)
+        for argument in rest:
+            joined.append(argument)
+            if argument == "-p":
+                name, value = next(rest, None), next(rest, None)
+                if value is None:
+                    raise typer.BadParameter("-p takes a name and a value, e.g. -p seed 3.")
+                joined.append(f"{name}={value}")
+        return super().parse_args(ctx, joined)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def fetch(key: Annotated[str, typer.Argument(help="Key of a data set; `sicmir data` lists them.")]) -> None:
+    """Download the files of a data set into the cache and check them."""
+    from sicmir import data
+
+    for path in data.fetch(key, progress=True).values():
+        typer.echo(path)
+
+
+@app.command()
+def data() -> None:
+    """List the data sets of the manifest, with size, licence and where they are."""
+    from sicmir import data
+    from sicmir.report import size
+
+    for row in data.describe().itertuples():
+        typer.echo(f"{row.key}: {row.title} ({size(row.bytes)}, {row.state})\n    {row.licence}")
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help="Manifest key, or folder with a paired data set.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
+    seed: Annotated[int, typer.Option(help="Seed of the split and of the weights.")] = 0,
+) -> None:
+    """Train a network on a paired data set and save it as a model bundle."""
+    from sicmir.recipe import train_bundle
+
+    train_bundle(dataset, out, seed=seed, progress=True)
+    typer.echo(f"The model bundle is in {out}.")
+
+
+@app.command(cls=_Pairs)
+def run(
+    page: Annotated[str, typer.Argument(help="Id of a page; `sicmir pages` lists them.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME VALUE", help="A parameter of the page. May be repeated."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Named set of parameters, e.g. full.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for the notebook and its tables [results/runs/PAGE-TIME].",
+            show_default=False,
+        ),
+    ] = None,
+    help_parameters: Annotated[
+        bool, typer.Option("--help-parameters", help="List the parameters and stop.")
+    ] = False,
+) -> None:
+    """Run a page with your own parameters. The published book is not touched."""
+    from sicmir import pages, paths
+
+    notebook = paths.project() / pages.find_page(page).notebook
+    known = pages.declared(notebook)
+    if help_parameters:
+        _print_parameters(known.values())
+        return
+    values = pages.parse([(n, v) for n, _, v in (p.partition("=") for p in parameter or [])], known)
+    if out is None:
+        out = paths.project() / "results" / "runs" / f"{page}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    from sicmir.runner import run_page
+
+    done = run_page(page, values, profile, out)
+    typer.echo(f"{page} ran in {done.seconds:.0f} s on {done.data} data: {done.path}")
+
+
+@app.command()
+def pages() -> None:
+    """List the pages of the book with their profiles and parameters."""
+    from sicmir import pages, paths
+
+    for page in pages.load_pages().values():
+        typer.echo(f"{page.id}: {page.title} (profiles: {', '.join(page.profiles)})")
+        _print_parameters(pages.declared(paths.project() / page.notebook).values())
+
+
+@app.command()
+def book(
+    profile: Annotated[str, typer.Option(help="ci (minutes) or full.")] = "ci",
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every page, also where nothing changed.")
+    ] = False,
+) -> None:
+    """Run the pages that are out of date and build the book."""
+    from sicmir.book import build
+
+    built = build(profile, force=force)
+    typer.echo(f"Open {built.index}")
+    if built.failures:
+        typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)
+        raise typer.Exit(1)
+
+
+def _print_parameters(parameters: Any) -> None:
+    for p in parameters:
+        typer.echo(f"  -p {p.name} <{p.type}>  [default: {p.default!r}]  {p.help}")
+
+
+def main() -> None:
+    """Entry point. A deliberate error is one message on stderr and exit code 1.
+
+    With ``SICMIR_DEBUG=1`` the traceback is shown as well.
+    """
+    app()

@@ -1,0 +1,84 @@
+"""What the runner writes into an executed page: its parameters, how to run it again, and a status line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import nbformat
+
+from sicmir import pages
+from sicmir.pages import Parameter, Value
+
+if TYPE_CHECKING:
+    from sicmir.runner import Run
+
+
+def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Parameter]) -> None:
+    """Put the parameter table and the status line in; take papermill's cell and bookkeeping out."""
+    cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    cell = pages.parameters_cell(notebook)
+    if cell is not None:
+        changed = {n: v for n, v in run.parameters.items() if n != "out_dir" and v != known[n].default}
+        cell.source = pages.with_values(cell.source, changed)
+        cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+        table = nbformat.v4.new_markdown_cell(parameter_table(run.page, run.parameters, known))
+        cells.insert(cells.index(cell) + 1, table)
+    cells.append(nbformat.v4.new_markdown_cell(status_line(run)))
+    for cell in cells:
+        for key in ("papermill", "execution", "id"):
+            cell.metadata.pop(key, None)
+    notebook.cells = cells
+    notebook.metadata.pop("papermill", None)
+
+
+def parameter_table(page: str, values: Mapping[str, Value], known: Mapping[str, Parameter]) -> str:
+    """Give the Markdown table of a run's parameters and the command that runs the page again."""
+    rows = ["| Parameter | Value | Default | Meaning |", "|---|---|---|---|"]
+    for name, parameter in known.items():
+        if name != "out_dir":  # says where the tables lie on one machine, nothing about the page
+            value = _code(values[name])
+            value = value if values[name] == parameter.default else f"**{value}**"
+            rows.append(f"| `{name}` | {value} | {_code(parameter.default)} | {_cell(parameter.help)} |")
+    command = pages.rerun_command(page, values, known)
+    table = "\n".join(rows)
+    return f"**Parameters of this run**\n\n{table}\n\nRun this page again:\n\n```bash\n{command}\n```"
+
+
+def status_line(run: Run) -> str:
+    """Give one Markdown line: when the page ran, on what, how long, on real or synthetic data."""
+    named = f" ({', '.join(_cell(d) for d in run.datasets)})" if run.datasets else ""
+    when = shown_time(run.when)
+    return f"---\n\n*Ran {when} on {run.system}, in {run.seconds:.0f} s. Data: {run.data}{named}.*"
+
+
+def shown_time(when: str) -> str:
+    """Give a recorded time as people read it, e.g. ``2026-11-22 12:30 UTC``."""
+    return datetime.fromisoformat(when).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _code(value: Value) -> str:
+    text = repr(value).replace("|", "\\|")
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _cell(text: str) -> str:
+    """Text for a Markdown table cell: no raw HTML, no column break."""
+    return re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def data_used(notebook: nbformat.NotebookNode) -> tuple[tuple[str, ...], str]:
+    """Data sets that ``sicmir.report`` showed in the page, and whether any of them is synthetic."""
+    shown = [
+        mime["sicmir"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        for mime in output.get("metadata", {}).values()
+        if isinstance(mime, dict) and "sicmir" in mime
+    ]
+    datasets = dict.fromkeys(name for entry in shown for name in entry["datasets"])
+    if not datasets:
+        return (), "none reported"
+    return tuple(datasets), "synthetic" if any(entry["synthetic"] for entry in shown) else "real"
