@@ -166,6 +166,7 @@ CONTROLS: dict[str, Method] = {
             needs=frozenset(),
             make=lambda seed: GlobalMean(),
             control="baseline",
+            tells_samples_apart=False,
         ),
         Method(
             name="cohort-mean",
@@ -173,6 +174,7 @@ CONTROLS: dict[str, Method] = {
             needs=frozenset({"cohort"}),
             make=lambda seed: CohortMean(),
             control="baseline",
+            tells_samples_apart=False,
         ),
         Method(
             name="ridge",

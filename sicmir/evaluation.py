@@ -77,15 +77,22 @@ class Comparison:
     folds: pd.DataFrame
 
     def per_mirna(self) -> pd.DataFrame:
-        """One row for each method and miRNA, with the columns of :func:`sicmir.metrics.per_mirna`."""
-        tables = {
-            name: metrics.per_mirna(self.observed, predicted, self.obs["cohort"])
-            for name, predicted in self.predictions.items()
-        }
+        """One row for each method and miRNA, with the columns of :func:`sicmir.metrics.per_mirna`.
+
+        Correlations within cohorts are NaN for methods that give all samples of a cohort one value.
+        """
+        tables = {}
+        for name, predicted in self.predictions.items():
+            table = metrics.per_mirna(self.observed, predicted, self.obs["cohort"])
+            if not METHODS[name].tells_samples_apart:
+                table[["pearson_within", "spearman_within"]] = np.nan
+            tables[name] = table
         return pd.concat(tables, names=["method", "mirna"])
 
     def league(self, baseline: str = "", n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
         """Median per-miRNA Pearson r of each method, pooled and within cohort, with 95 % intervals.
+
+        Methods that give all samples of a cohort one value are left out of the second.
 
         Parameters
         ----------
@@ -96,22 +103,19 @@ class Comparison:
         seed
             Of the bootstrap.
         """
-        donor = self.obs["donor"].to_numpy()
-        both = {
-            "pooled": None,
-            "within cohort": self.obs["cohort"].to_numpy(),
-        }
+        apart = {name: p for name, p in self.predictions.items() if METHODS[name].tells_samples_apart}
+        scopes = {"pooled": (self.predictions, None), "within cohort": (apart, self.obs["cohort"].to_numpy())}
         tables = {
             scope: bootstrap_median(
                 self.observed,
-                self.predictions,
-                donor,
+                predictions,
+                self.obs["donor"].to_numpy(),
                 cohort,
                 baseline=baseline,
                 n_resamples=n_resamples,
                 seed=seed,
             )
-            for scope, cohort in both.items()
+            for scope, (predictions, cohort) in scopes.items()
         }
         return pd.concat(tables, names=["scope"]).droplevel(1).reset_index()
 

@@ -44,6 +44,10 @@ class Method:
         Makes a fresh estimator from a seed.
     control
         ``negative`` must fail, ``baseline`` must be beaten, empty for a proper method.
+    tells_samples_apart
+        Whether samples of one cohort can get different values. If not, a correlation within a cohort is
+        not defined; over folds it would come out negative, because leaving high samples out lowers the
+        mean that is predicted for them.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Method:
     needs: frozenset[str]
     make: Callable[[int], Estimator]
     control: str = ""
+    tells_samples_apart: bool = True
 
 
 def cross_predict(

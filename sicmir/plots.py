@@ -178,13 +178,14 @@ def league(table: pd.DataFrame) -> Figure:
         As :meth:`sicmir.evaluation.Comparison.league` gives it, without a baseline.
     """
     scopes = table["scope"].unique()
+    places = {method: place for place, method in enumerate(table["method"].unique()[::-1])}
     figure, axes = plt.subplots(1, len(scopes), figsize=(4.5 * len(scopes), 2.8), sharey=True, squeeze=False)
     for ax, scope in zip(axes.flat, scopes, strict=True):
-        part = table[table["scope"] == scope].iloc[::-1]
-        for place, row in enumerate(part.itertuples(index=False)):
+        for row in table[table["scope"] == scope].itertuples(index=False):
+            place = places[row.method]
             ax.plot([row.lower, row.upper], [place, place], color=METHOD_COLOURS[row.method], lw=3)
             ax.plot(row.median, place, "o", color=METHOD_COLOURS[row.method], ms=8)
         ax.axvline(0, color="0.7", lw=1, zorder=0)
         ax.set(title=scope.capitalize(), xlabel="median Pearson r over miRNAs")
-        ax.set_yticks(range(len(part)), part["method"])
+        ax.set_yticks(list(places.values()), list(places))
     return figure

@@ -20,7 +20,8 @@ toy = ad.AnnData(np.zeros((2, 2)))
 toy.uns["sicmir"] = {"dataset": "toy", "synthetic": True}
 glue("answer", 0.7512 + seed, display=False)
 report.banner(toy)"""
-TAKEAWAYS = 'report.takeaways(["Held at $r^2 < 1$: **yes**, {glue:text}`answer:.1f`"])'
+TAKEAWAYS = r"""from IPython.display import Markdown
+Markdown(":::{dropdown} Key takeaways\n:open:\n- Held at $r^2 < 1$: **yes**, {glue:text}`answer:.1f`\n:::")"""
 INTRO = """\
 # Intro
 

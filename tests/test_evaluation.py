@@ -116,3 +116,13 @@ def test_short_names_find_mirnas_of_either_level_and_the_most_expressed_wins():
 def test_without_any_of_the_names_the_most_variable_are_shown():
     observed = pd.DataFrame({"a": [1.0, 1.1], "b": [0.0, 9.0], "c": [2.0, 4.0]})
     assert evaluation.pick_mirnas(observed, "miR-122", n=2) == ["b", "c"]
+
+
+def test_a_method_that_cannot_tell_samples_of_a_cohort_apart_has_no_correlation_there(toy_pair):
+    found = evaluation.compare(*toy_pair, ("cohort-mean", "ridge"), n_splits=3, progress=False)
+    table = found.per_mirna()
+    assert table.loc["cohort-mean", "pearson_within"].isna().all()
+    assert table.loc["cohort-mean", "pearson"].notna().any()
+    assert table.loc["ridge", "pearson_within"].notna().any()
+    league = found.league(n_resamples=20)
+    assert league.query("scope == 'within cohort'")["method"].tolist() == ["ridge"]

@@ -78,4 +78,6 @@ def test_distributions_and_league_show_the_tables():
     )
     pooled = plots.league(league).axes[0]
     assert [tick.get_text() for tick in pooled.get_yticklabels()] == ["ridge", "sicmir"]
-    assert pooled.lines[0].get_xdata().tolist() == [0.5, 0.7]
+    bars = [line for line in pooled.lines if list(line.get_xdata()) != [0, 0] and len(line.get_xdata()) == 2]
+    shown = {line.get_ydata()[0]: list(line.get_xdata()) for line in bars}
+    assert (shown[0], shown[1]) == ([0.5, 0.7], [0.6, 0.8])
