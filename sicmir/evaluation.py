@@ -62,7 +62,9 @@ class Comparison:
     Attributes
     ----------
     observed
-        Samples × miRNAs, measured log2(RPM+1).
+        Samples × miRNAs, measured log2(RPM+1); miRNAs that were asked for by name come last.
+    detected
+        The miRNAs that are judged: RPM > 1 in at least half of the samples.
     predictions
         Method name → samples × miRNAs, predicted by an estimator that never saw the donor.
     obs
@@ -72,25 +74,27 @@ class Comparison:
     """
 
     observed: pd.DataFrame
+    detected: pd.Index
     predictions: dict[str, pd.DataFrame]
     obs: pd.DataFrame
     folds: pd.DataFrame
 
     def per_mirna(self) -> pd.DataFrame:
-        """One row for each method and miRNA, with the columns of :func:`sicmir.metrics.per_mirna`.
+        """One row for each method and detected miRNA, with the columns of :func:`sicmir.metrics.per_mirna`.
 
         Correlations within cohorts are NaN for methods that give all samples of a cohort one value.
         """
         tables = {}
         for name, predicted in self.predictions.items():
-            table = metrics.per_mirna(self.observed, predicted, self.obs["cohort"])
+            pair = self.observed[self.detected], predicted[self.detected]
+            table = metrics.per_mirna(*pair, self.obs["cohort"])
             if not METHODS[name].tells_samples_apart:
                 table[["pearson_within", "spearman_within"]] = np.nan
             tables[name] = table
         return pd.concat(tables, names=["method", "mirna"])
 
     def league(self, baseline: str = "", n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
-        """Median per-miRNA Pearson r of each method, pooled and within cohort, with 95 % intervals.
+        """Median Pearson r over detected miRNAs, pooled and within cohort, with 95 % intervals.
 
         Methods that give all samples of a cohort one value are left out of the second.
 
@@ -103,11 +107,12 @@ class Comparison:
         seed
             Of the bootstrap.
         """
-        apart = {name: p for name, p in self.predictions.items() if METHODS[name].tells_samples_apart}
-        scopes = {"pooled": (self.predictions, None), "within cohort": (apart, self.obs["cohort"].to_numpy())}
+        judged = {name: predicted[self.detected] for name, predicted in self.predictions.items()}
+        apart = {name: table for name, table in judged.items() if METHODS[name].tells_samples_apart}
+        scopes = {"pooled": (judged, None), "within cohort": (apart, self.obs["cohort"].to_numpy())}
         tables = {
             scope: bootstrap_median(
-                self.observed,
+                self.observed[self.detected],
                 predictions,
                 self.obs["donor"].to_numpy(),
                 cohort,
@@ -125,6 +130,7 @@ def compare(
     mirna: AnnData,
     methods: Sequence[str] = ("cohort-mean", "shuffled", "ridge", "sicmir"),
     *,
+    also: str = "",
     n_splits: int = 5,
     seed: int = 0,
     progress: bool = True,
@@ -141,6 +147,9 @@ def compare(
     methods
         Names in :data:`METHODS`. The mean of two methods that are both asked for, such as
         ``sicmir+ridge`` beside ``sicmir`` and ``ridge``, is formed from their predictions.
+    also
+        Short names of further miRNAs to predict, see :func:`find_mirnas`, such as those of one tissue, which
+        the rule leaves out. They are predicted but not judged among the others.
     n_splits, seed
         Number of folds, and the seed of folds and estimators.
     progress
@@ -160,8 +169,9 @@ def compare(
         raise ParameterError(f"methods: found {list(methods)}, expected one or more of {list(METHODS)}.")
     check_same_samples(mrna, mirna)
     X = panel.align(mrna).to_df()
-    kept = mirna[:, detected_names(mirna)]
-    observed, obs = kept.to_df(), mirna.obs
+    detected = detected_names(mirna)
+    further = pd.Index(find_mirnas(mirna.to_df(), also)).difference(detected, sort=False)
+    observed, obs = mirna[:, detected.append(further)].to_df(), mirna.obs
     folds = splits.donor_folds(obs, n_splits, seed)
     predictions: dict[str, pd.DataFrame] = {}
     # Averages last: their members are then at hand and are not trained a second time.
@@ -172,7 +182,7 @@ def compare(
         else:
             predictions[name] = cross_predict(METHODS[name], X, observed, obs, folds, seed, progress)
     ordered = {name: predictions[name] for name in methods}
-    return Comparison(observed, ordered, obs, splits.table(folds, obs))
+    return Comparison(observed, detected, ordered, obs, splits.table(folds, obs))
 
 
 def detected_names(mirna: AnnData) -> pd.Index:
@@ -192,8 +202,8 @@ def detected_names(mirna: AnnData) -> pd.Index:
     return mirna.var_names[keep]
 
 
-def pick_mirnas(observed: pd.DataFrame, wanted: str, n: int = 6) -> list[str]:
-    """Turn short names such as ``miR-122`` into names of the data, for figures of well-known miRNAs.
+def find_mirnas(observed: pd.DataFrame, wanted: str) -> list[str]:
+    """Find miRNAs by short names such as ``miR-122``.
 
     Parameters
     ----------
@@ -202,22 +212,19 @@ def pick_mirnas(observed: pd.DataFrame, wanted: str, n: int = 6) -> list[str]:
     wanted
         Comma-separated names with or without species and arm, in any case: ``miR-122`` stands for
         ``hsa-mir-122`` as well as for ``hsa-miR-122-5p``. Of several, the most expressed is taken.
-    n
-        How many to take, by variance over samples, where none of ``wanted`` is in the data.
 
     Returns
     -------
-    Names of columns, in the order of ``wanted``.
+    Names of columns, in the order of ``wanted``; names that are not in the data are left out.
     """
     short = observed.columns.str.lower().str.replace(r"^[a-z]{3}-(?=mir|let)|-[35]p$", "", regex=True)
     found: list[str] = []
     for name in filter(None, (part.strip().lower() for part in wanted.split(","))):
-        named = [
-            full for full, key in zip(observed.columns, short, strict=True) if name in (key, full.lower())
-        ]
+        keys = zip(observed.columns, short, strict=True)
+        named = [full for full, key in keys if name in (key, full.lower())]
         if named:
             found.append(observed[named].mean().idxmax())
-    return found or observed.var().nlargest(n).index.tolist()
+    return list(dict.fromkeys(found))
 
 
 def check_same_samples(mrna: AnnData, mirna: AnnData) -> None:

@@ -128,7 +128,9 @@ def observed_predicted(
     figure.supxlabel("measured, log2(RPM+1)", fontsize="medium")
     figure.supylabel("predicted, log2(RPM+1)", fontsize="medium")
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(styles), title="cohort")
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=len(styles), title="cohort", markerscale=2
+    )
     return figure
 
 
@@ -152,7 +154,7 @@ def correlation_distributions(table: pd.DataFrame) -> Figure:
     table
         Rows (method, miRNA) with ``pearson`` and ``pearson_within``.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True)
     columns = {"pearson": "Pooled over cohorts", "pearson_within": "Within cohort"}
     for ax, (column, title) in zip(axes, columns.items(), strict=True):
         for method, part in table.groupby(level="method", sort=False):
@@ -165,7 +167,7 @@ def correlation_distributions(table: pd.DataFrame) -> Figure:
             )  # fmt: skip
         ax.axvline(0, color="0.7", lw=1, zorder=0)
         ax.set(title=title, xlabel="Pearson r of a miRNA", ylabel="share of miRNAs", xlim=(-0.5, 1))
-        ax.legend(loc="lower left", fontsize="small")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize="small", ncols=2)
     return figure
 
 

@@ -36,12 +36,14 @@ def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Paramet
 
 def parameter_table(page: str, values: Mapping[str, Value], known: Mapping[str, Parameter]) -> str:
     """Give the Markdown table of a run's parameters and the command that runs the page again."""
-    rows = ["| Parameter | Value | Default | Meaning |", "|---|---|---|---|"]
-    for name, parameter in known.items():
-        if name != "out_dir":  # says where the tables lie on one machine, nothing about the page
-            value = _code(values[name])
-            value = value if values[name] == parameter.default else f"**{value}**"
-            rows.append(f"| `{name}` | {value} | {_code(parameter.default)} | {_cell(parameter.help)} |")
+    # out_dir says where the tables lie on one machine, nothing about the page
+    shown = {name: parameter for name, parameter in known.items() if name != "out_dir"}
+    rows = ["| Parameter | Value | Meaning |", "|---|---|---|"]
+    for name, parameter in shown.items():
+        value = _code(values[name])
+        if values[name] != parameter.default:
+            value = f"**{value}** (default {_code(parameter.default)})"
+        rows.append(f"| `{name}` | {value} | {_cell(parameter.help)} |")
     command = pages.rerun_command(page, values, known)
     table = "\n".join(rows)
     return f"**Parameters of this run**\n\n{table}\n\nRun this page again:\n\n```bash\n{command}\n```"

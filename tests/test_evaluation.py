@@ -105,17 +105,31 @@ def test_unknown_methods_other_samples_and_silent_mirnas_are_refused(toy_pair):
 def test_short_names_find_mirnas_of_either_level_and_the_most_expressed_wins():
     columns = ["hsa-mir-122", "hsa-miR-21-5p", "hsa-miR-21-3p", "hsa-mir-1226", "hsa-let-7a-1", "toy-miR-001"]
     observed = pd.DataFrame(np.arange(12.0).reshape(2, 6), columns=columns)
-    assert evaluation.pick_mirnas(observed, "miR-122, mir-21,let-7a-1,miR-9") == [
+    assert evaluation.find_mirnas(observed, "miR-122, mir-21,let-7a-1,miR-9") == [
         "hsa-mir-122",
         "hsa-miR-21-3p",
         "hsa-let-7a-1",
     ]
-    assert evaluation.pick_mirnas(observed, "HSA-MIR-21-5P") == ["hsa-miR-21-5p"]
+    assert evaluation.find_mirnas(observed, "HSA-MIR-21-5P") == ["hsa-miR-21-5p"]
 
 
-def test_without_any_of_the_names_the_most_variable_are_shown():
-    observed = pd.DataFrame({"a": [1.0, 1.1], "b": [0.0, 9.0], "c": [2.0, 4.0]})
-    assert evaluation.pick_mirnas(observed, "miR-122", n=2) == ["b", "c"]
+def test_names_that_are_not_there_are_left_out_and_none_comes_twice():
+    observed = pd.DataFrame({"hsa-mir-1": [1.0], "hsa-mir-2": [2.0]})
+    assert evaluation.find_mirnas(observed, "miR-122, ,") == []
+    assert evaluation.find_mirnas(observed, "mir-2,MIR-2,hsa-mir-2") == ["hsa-mir-2"]
+
+
+def test_a_mirna_asked_for_by_name_is_predicted_but_not_judged(toy_pair):
+    mrna, mirna = toy_pair
+    rare = mirna.copy()
+    rare.X[rare.obs["cohort"] != "TOYA", 0] = 0  # like miR-122, which only liver expresses
+    name = rare.var_names[0]
+    found = evaluation.compare(mrna, rare, ["ridge"], also=name, n_splits=3, progress=False)
+    assert found.observed.columns[-1] == name
+    assert found.predictions["ridge"][name].notna().all()
+    assert name not in found.detected
+    assert name not in found.per_mirna().index.get_level_values("mirna")
+    assert (found.league(n_resamples=5)["n_mirnas"] == len(found.detected)).all()
 
 
 def test_a_method_that_cannot_tell_samples_of_a_cohort_apart_has_no_correlation_there(toy_pair):

@@ -54,8 +54,8 @@ def test_a_run_is_published_with_table_status_line_and_record(root, tmp_path, mo
     assert not any("papermill" in c.metadata for c in notebook.cells)
     assert notebook.cells[1].source.startswith("seed: int = 7  # seed of the split\n")
     table = notebook.cells[2].source
-    assert "| `seed` | **`7`** | `0` | seed of the split |" in table
-    assert "| `fdr` | `0.05` | `0.05` | false discovery rate \\| &lt;b>alpha&lt;/b> |" in table
+    assert "| `seed` | **`7`** (default `0`) | seed of the split |" in table
+    assert "| `fdr` | `0.05` | false discovery rate \\| &lt;b>alpha&lt;/b> |" in table
     assert "sicmir run 10_first -p seed 7 -p dataset 'a|<b>`'" in table
     assert "out_dir" not in table
     status = notebook.cells[-1].source
