@@ -44,7 +44,8 @@ $(READY): pyproject.toml constraints.txt Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(INSTALLER),uv)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(install-torch-uv)
+	@echo 'Installing torch, then the rest ...'
+	@$(install-torch-uv)
 	UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" $(BIN)/uv pip install --quiet --compile-bytecode \
 		--python $(BIN)/python -c constraints.txt -e '.[book,test]'
 else ifeq ($(INSTALLER),pip)

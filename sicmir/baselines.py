@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold
 
-from sicmir.errors import ParameterError
+from sicmir.errors import DataError, ParameterError
 from sicmir.methods import Method, checked
 from sicmir.normalise import InputTransform, TransformName
 
@@ -104,7 +104,8 @@ class Ridge:
         Raises
         ------
         DataError
-            If shapes do not agree, a value is infinite, or a sample has no donor or cohort.
+            If shapes do not agree, a value is infinite, a sample has no donor or cohort, or there are
+            too few samples for any miRNA.
         """
         X, Y = checked(X, Y, obs)
         if self.shuffle_seed is not None:
@@ -119,6 +120,12 @@ class Ridge:
         for i, rows in enumerate(patterns.T):
             if rows.sum() >= self.min_samples and len(np.unique(donor[rows])) >= self.n_inner:
                 self._fit_block(inputs[rows], Y[rows], donor[rows], members == i)
+        if np.isnan(self.alphas_).all():
+            raise DataError(
+                f"Ridge needs at least {self.min_samples} training samples of {self.n_inner} donors in which "
+                f"a miRNA was measured; found {len(Y)} samples of {donor.max() + 1} donors. Use more "
+                "samples, or fewer folds."
+            )
         return self
 
     def predict(self, X: np.ndarray, obs: pd.DataFrame) -> np.ndarray:

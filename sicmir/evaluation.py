@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from anndata import AnnData
 
 from sicmir import metrics, panel, splits
 from sicmir.baselines import CONTROLS, Ridge
-from sicmir.bootstrap import bootstrap_median
+from sicmir.comparison import Comparison
 from sicmir.errors import DataError, ParameterError
 from sicmir.methods import Estimator, Method, cross_predict
 from sicmir.training import NetworkRegressor
@@ -55,76 +54,6 @@ METHODS: dict[str, Method] = CONTROLS | {
 """Every method by name: the controls and the network."""
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Out-of-fold predictions of several methods for the same samples and miRNAs.
-
-    Attributes
-    ----------
-    observed
-        Samples × miRNAs, measured log2(RPM+1); miRNAs that were asked for by name come last.
-    detected
-        The miRNAs that are judged: RPM > 1 in at least half of the samples.
-    predictions
-        Method name → samples × miRNAs, predicted by an estimator that never saw the donor.
-    obs
-        Samples with ``donor`` and ``cohort``.
-    folds
-        One row for each sample and fold: what was trained and tested on, see :func:`sicmir.splits.table`.
-    """
-
-    observed: pd.DataFrame
-    detected: pd.Index
-    predictions: dict[str, pd.DataFrame]
-    obs: pd.DataFrame
-    folds: pd.DataFrame
-
-    def per_mirna(self) -> pd.DataFrame:
-        """One row for each method and detected miRNA, with the columns of :func:`sicmir.metrics.per_mirna`.
-
-        Correlations within cohorts are NaN for methods that give all samples of a cohort one value.
-        """
-        tables = {}
-        for name, predicted in self.predictions.items():
-            pair = self.observed[self.detected], predicted[self.detected]
-            table = metrics.per_mirna(*pair, self.obs["cohort"])
-            if not METHODS[name].tells_samples_apart:
-                table[["pearson_within", "spearman_within"]] = np.nan
-            tables[name] = table
-        return pd.concat(tables, names=["method", "mirna"])
-
-    def league(self, baseline: str = "", n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
-        """Median Pearson r over detected miRNAs, pooled and within cohort, with 95 % intervals.
-
-        Methods that give all samples of a cohort one value are left out of the second.
-
-        Parameters
-        ----------
-        baseline
-            If given, the other methods' gain over this method (median of the paired differences of r).
-        n_resamples
-            Bootstrap resamples of donors.
-        seed
-            Of the bootstrap.
-        """
-        judged = {name: predicted[self.detected] for name, predicted in self.predictions.items()}
-        apart = {name: table for name, table in judged.items() if METHODS[name].tells_samples_apart}
-        scopes = {"pooled": (judged, None), "within cohort": (apart, self.obs["cohort"].to_numpy())}
-        tables = {
-            scope: bootstrap_median(
-                self.observed[self.detected],
-                predictions,
-                self.obs["donor"].to_numpy(),
-                cohort,
-                baseline=baseline,
-                n_resamples=n_resamples,
-                seed=seed,
-            )
-            for scope, (predictions, cohort) in scopes.items()
-        }
-        return pd.concat(tables, names=["scope"]).droplevel(1).reset_index()
-
-
 def compare(
     mrna: AnnData,
     mirna: AnnData,
@@ -133,6 +62,7 @@ def compare(
     also: str = "",
     n_splits: int = 5,
     seed: int = 0,
+    min_coverage: float = 0.5,
     progress: bool = True,
 ) -> Comparison:
     """Cross-validate methods on the same donor-grouped folds.
@@ -152,6 +82,8 @@ def compare(
         the rule leaves out. They are predicted but not judged among the others.
     n_splits, seed
         Number of folds, and the seed of folds and estimators.
+    min_coverage
+        Smallest share of the landmarks that the data must measure, see :func:`sicmir.panel.align`.
     progress
         Show a progress bar for each method.
 
@@ -168,7 +100,7 @@ def compare(
     if unknown or not methods:
         raise ParameterError(f"methods: found {list(methods)}, expected one or more of {list(METHODS)}.")
     check_same_samples(mrna, mirna)
-    X = panel.align(mrna).to_df()
+    X = panel.align(mrna, min_coverage=min_coverage).to_df()
     detected = detected_names(mirna)
     further = pd.Index(find_mirnas(mirna.to_df(), also)).difference(detected, sort=False)
     observed, obs = mirna[:, detected.append(further)].to_df(), mirna.obs
@@ -182,7 +114,14 @@ def compare(
         else:
             predictions[name] = cross_predict(METHODS[name], X, observed, obs, folds, seed, progress)
     ordered = {name: predictions[name] for name in methods}
-    return Comparison(observed, detected, ordered, obs, splits.table(folds, obs))
+    return Comparison(
+        observed=observed,
+        detected=detected,
+        predictions=ordered,
+        obs=obs,
+        folds=splits.table(folds, obs),
+        flat=frozenset(name for name in methods if not METHODS[name].tells_samples_apart),
+    )
 
 
 def detected_names(mirna: AnnData) -> pd.Index:

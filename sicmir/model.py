@@ -1,104 +1,29 @@
-"""The network and the bundle: everything a prediction needs, in two files without pickle."""
+"""The bundle: a trained network with everything a prediction needs, in two files without pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
 
-from sicmir.errors import BundleError, ParameterError
+from sicmir.architecture import SicmirNetwork, torch_threads
+from sicmir.errors import BundleError
 from sicmir.normalise import InputTransform
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
-
-
-class SicmirNetwork(nn.Module):
-    """Multilayer perceptron of Cai et al. 2026: landmarks → 1024 → 1024 → miRNAs.
-
-    Each hidden layer is linear, ReLU, batch normalisation, dropout; the output is linear. The
-    published code has batch normalisation before ReLU in some commits and after it in others; the
-    latter trains better on small cohorts and is used here. With 1,298 miRNAs it has the
-    3,385,618 parameters of the published network.
-
-    Parameters
-    ----------
-    n_genes, n_mirnas
-        Width of input and output.
-    hidden
-        Width of both hidden layers.
-    dropout
-        Share of hidden units left out at each training step, in [0, 1).
-
-    References
-    ----------
-    Cai et al., Advanced Science 2026, doi:10.1002/advs.202514446.
-    """
-
-    def __init__(self, n_genes: int, n_mirnas: int, hidden: int = 1024, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(n_genes, hidden),
-            nn.ReLU(),
-            nn.BatchNorm1d(hidden),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.BatchNorm1d(hidden),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, n_mirnas),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardised landmarks (n × genes) to standardised miRNAs (n × miRNAs)."""
-        return self.layers(x)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The arguments that build this network again."""
-        first, last = self.layers[0], self.layers[-1]
-        return {
-            "n_genes": first.in_features,
-            "n_mirnas": last.out_features,
-            "hidden": first.out_features,
-            "dropout": self.layers[3].p,
-        }
-
-
-@contextmanager
-def torch_threads() -> Iterator[None]:
-    """Let torch use ``SICMIR_THREADS`` threads (default 1) inside the block, and restore its setting.
-
-    One is the default because the network is small: on a shared machine a second thread mostly
-    waits for the first.
-
-    Raises
-    ------
-    ParameterError
-        If ``SICMIR_THREADS`` is not a positive whole number.
-    """
-    text = os.environ.get("SICMIR_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
-        raise ParameterError(f"SICMIR_THREADS: expected a positive whole number, found {text!r}.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(text))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_free(folder: str | Path, overwrite: bool = False) -> None:
@@ -178,8 +103,22 @@ class Bundle:
             standardised = self.network(inputs).numpy()
         return standardised * self.target_sd + self.target_mean
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+    ) -> Path:
         """Write the bundle to a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder
+            New or empty folder.
+        overwrite
+            Replace a bundle that is there.
+        tables
+            Tables to lay beside the model, by name; they are written as CSV and not read back.
 
         Raises
         ------
@@ -192,8 +131,12 @@ class Bundle:
         part.mkdir(parents=True)
         try:
             weights = self._tensors()
-            safetensors.torch.save_file(weights, part / WEIGHTS, metadata=self._weights_metadata())
+            # save_file would make a file that nobody else may read.
+            content = safetensors.torch.save(weights, metadata=self._weights_metadata())
+            (part / WEIGHTS).write_bytes(content)
             description = self._description(_sha256(part / WEIGHTS))
+            for name, table in tables.items():
+                table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
             (part / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
             if folder.exists():
                 old = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.old")
@@ -265,7 +208,7 @@ def load_model(folder: str | Path) -> Bundle:
                 f"{folder}: the {kind} of {DESCRIPTION} are not those the weights were trained with. "
                 "The two files come from different bundles; copy the whole bundle again."
             )
-    return _assemble(folder, description, metadata["architecture"], tensors)
+    return _assemble(folder, description, metadata.get("architecture"), tensors)
 
 
 def _assemble(
@@ -275,8 +218,8 @@ def _assemble(
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = tensor
-    network = SicmirNetwork(**architecture)
     try:
+        network = SicmirNetwork(**architecture)
         network.load_state_dict(groups["network"])
         transform = InputTransform.from_state(
             description["transform"], {name: tensor.numpy() for name, tensor in groups["transform"].items()}

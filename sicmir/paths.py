@@ -54,11 +54,12 @@ def project() -> Path:
 
 
 def results(page: str, out_dir: str = "") -> Path:
-    """Folder for the tables of a page: ``out_dir`` if given, else ``results/<page>`` in the source tree.
+    """Folder for the tables of a page: ``out_dir`` if given, else ``results/latest/<page>`` of the project.
 
-    The folder is made if it is not there.
+    The runner of the book gives ``results/<page>`` as ``out_dir``, so a notebook that is run by other means
+    never writes over what the book shows. The folder is made if it is not there.
     """
-    folder = Path(out_dir).expanduser() if out_dir else project() / "results" / page
+    folder = Path(out_dir).expanduser() if out_dir else project() / "results" / "latest" / page
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -154,25 +154,23 @@ def correlation_distributions(table: pd.DataFrame) -> Figure:
     table
         Rows (method, miRNA) with ``pearson`` and ``pearson_within``.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
     columns = {"pearson": "Pooled over cohorts", "pearson_within": "Within cohort"}
     for ax, (column, title) in zip(axes, columns.items(), strict=True):
         for method, part in table.groupby(level="method", sort=False):
             values = part[column].dropna()
-            if values.empty:
-                continue
-            sns.ecdfplot(
-                x=values, complementary=True, ax=ax, color=METHOD_COLOURS[method],
-                label=f"{method} (median {values.median():.2f})",
-            )  # fmt: skip
+            if not values.empty:
+                colour = METHOD_COLOURS[method]
+                sns.ecdfplot(x=values, complementary=True, ax=ax, color=colour, label=method)
         ax.axvline(0, color="0.7", lw=1, zorder=0)
         ax.set(title=title, xlabel="Pearson r of a miRNA", ylabel="share of miRNAs", xlim=(-0.5, 1))
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize="small", ncols=2)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 
 def league(table: pd.DataFrame) -> Figure:
-    """Median correlation of each method with its 95 % interval, pooled and within cohort.
+    """Median correlation of each method with its 95 % interval, one panel a scope.
 
     Parameters
     ----------
@@ -181,13 +179,20 @@ def league(table: pd.DataFrame) -> Figure:
     """
     scopes = table["scope"].unique()
     places = {method: place for place, method in enumerate(table["method"].unique()[::-1])}
-    figure, axes = plt.subplots(1, len(scopes), figsize=(4.5 * len(scopes), 2.8), sharey=True, squeeze=False)
-    for ax, scope in zip(axes.flat, scopes, strict=True):
+    columns = min(2, len(scopes))
+    rows = -(-len(scopes) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(4.5 * columns, 2.6 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, scope in zip(axes.flat, scopes, strict=False):
         for row in table[table["scope"] == scope].itertuples(index=False):
             place = places[row.method]
             ax.plot([row.lower, row.upper], [place, place], color=METHOD_COLOURS[row.method], lw=3)
             ax.plot(row.median, place, "o", color=METHOD_COLOURS[row.method], ms=8)
         ax.axvline(0, color="0.7", lw=1, zorder=0)
-        ax.set(title=scope.capitalize(), xlabel="median Pearson r over miRNAs")
+        ax.set_title(scope.capitalize())
         ax.set_yticks(list(places.values()), list(places))
+    for ax in axes.flat[len(scopes) :]:
+        ax.remove()
+    figure.supxlabel("median Pearson r over miRNAs", fontsize="medium")
     return figure

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import data, metrics, panel, paths, splits
+from sicmir import data, metrics, panel, splits
 from sicmir.baselines import CONTROLS
 from sicmir.errors import ParameterError
 from sicmir.evaluation import check_same_samples, detected_names
@@ -45,15 +45,8 @@ class Trained:
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the bundle, and beside it ``history.csv``, ``test_metrics.csv`` and ``split.csv``."""
-        folder = self.bundle.save(folder, overwrite)
-        for name, table, index in (
-            ("history", self.history, False),
-            ("test_metrics", self.test, True),
-            ("split", self.split, False),
-        ):
-            with paths.replacing(folder / f"{name}.csv") as part:
-                table.to_csv(part, index=index, float_format="%.6g")
-        return folder
+        tables = {"history": self.history, "test_metrics": self.test.reset_index(), "split": self.split}
+        return self.bundle.save(folder, overwrite, tables)
 
 
 def train(
@@ -62,6 +55,7 @@ def train(
     *,
     test_fraction: float = 0.2,
     seed: int = 0,
+    min_coverage: float = 0.5,
     checkpoint: str | Path = "",
     progress: bool = True,
     **options: Any,
@@ -77,6 +71,8 @@ def train(
         Share of the donors of each cohort kept for the test.
     seed
         Of both splits, the weights and the batches.
+    min_coverage
+        Smallest share of the landmarks that the data must measure, see :func:`sicmir.panel.align`.
     checkpoint, progress, **options
         As for :class:`sicmir.training.NetworkRegressor`.
 
@@ -86,7 +82,7 @@ def train(
         If data or options cannot be trained on.
     """
     check_same_samples(mrna, mirna)
-    aligned = panel.align(mrna)
+    aligned = panel.align(mrna, min_coverage=min_coverage)
     obs = mirna.obs
     split = splits.holdout(obs, test_fraction, seed)
     mirnas = detected_names(mirna[split.train])
@@ -141,6 +137,7 @@ def train_bundle(
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     trained = train(mrna, mirna, seed=seed, checkpoint=checkpoint, progress=progress, **options)
     trained.save(out)
+    checkpoint.unlink(missing_ok=True)
     return trained
 
 
@@ -167,10 +164,12 @@ def _card(
         },
         "input_units": str(mrna.uns["sicmir"]["units"]),
         "output_units": str(facts["units"]),
+        "level": str(facts["level"]),
         "mirna_rule": "RPM > 1 in at least half of the training samples",
         "split": {
             "kind": "donors held out in each cohort",
             "test_fraction": test_fraction,
+            "n_train_samples": len(split.train),
             "n_test_samples": len(split.test),
             "test_donors": sorted(mirna.obs["donor"].iloc[split.test].astype(str).unique()),
         },

@@ -108,19 +108,51 @@ def provenance(*adatas: AnnData) -> HTML:
 
 def table(frame: pd.DataFrame, digits: int = 2) -> HTML:
     """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide."""
-    rounded = frame.map(lambda value: f"{value:.{digits}f}" if isinstance(value, float) else str(value))
-    rows = rounded.map(_escape).to_numpy().tolist()
-    return HTML(_table([_escape(name) for name in frame.columns], rows))
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return "–" if value != value else f"{value:.{digits}f}".replace("-", "−")
+        return _escape(value)
+
+    return HTML(_table([_escape(name) for name in frame.columns], frame.map(cell).to_numpy().tolist()))
+
+
+def planted(mirna: AnnData, judged: pd.DataFrame, method: str = "sicmir") -> HTML:
+    """Compare what was planted in synthetic data with what a method found; one quiet line for measured data.
+
+    Parameters
+    ----------
+    mirna
+        As :func:`sicmir.load_paired` gives it; toy data carry their truth in ``uns["truth"]``.
+    judged
+        Rows (method, miRNA) with ``pearson`` and ``pearson_within_condition``.
+    method
+        The method to show.
+    """
+    if "truth" not in mirna.uns:
+        return HTML('<p class="sicmir-real">These data were measured, so no planted truth is known.</p>')
+    columns = ["pearson", "pearson_within_condition"]
+    found = judged.loc[method, columns].join(mirna.uns["truth"]["mirnas"][["kind", "predictable"]])
+    groups = found.groupby("kind", sort=False, observed=True)
+    shown = groups[["predictable", *columns]].median().rename(columns={"predictable": "planted share"})
+    shown.insert(0, "n", groups.size())
+    return table(shown.reset_index())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"Python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def environment() -> HTML:
-    """Table of the versions of Python and of the packages that numbers depend on."""
-    rows = [["Python", platform.python_version()]]
-    for name in _PACKAGES:
-        try:
-            rows.append([name, _escape(version(name))])
-        except PackageNotFoundError:
-            rows.append([name, "not installed"])
+    """Table of :func:`versions`."""
+    rows = [[name, _escape(number)] for name, number in versions().items()]
     return HTML(_table(["package", "version"], rows))
 
 

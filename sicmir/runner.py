@@ -25,6 +25,7 @@ from papermill import PapermillExecutionError, execute_notebook
 from sicmir import pages, paths
 from sicmir.errors import PageError, ParameterError
 from sicmir.pages import Value
+from sicmir.report import versions
 from sicmir.scrub import scrub, scrub_text
 from sicmir.stamp import data_used, stamp
 
@@ -113,8 +114,6 @@ def run_page(
     pages.check(given, known)
     if out is not None:
         out = _outside_book(Path(out), root)
-        if "out_dir" in known and not given.get("out_dir"):
-            given["out_dir"] = str(out)
     values = {name: given.get(name, parameter.default) for name, parameter in known.items()}
     published = root / "book" / "pages" / f"{page}.ipynb"
     digest = fingerprint(notebook, values, data_state, root)
@@ -124,6 +123,8 @@ def run_page(
         if kept.get("fingerprint") == digest:
             return replace(_run_from(kept), skipped=True)
 
+    if "out_dir" in known and not given.get("out_dir"):
+        given["out_dir"] = str(out or root / "results" / page)
     start = time.monotonic()
     run = Run(page, profile, values, digest, datetime.now(UTC).isoformat(timespec="seconds"), 0.0, _system())
     failed = (out or root / "results" / "failed") / (f"{page}.failed.ipynb" if out else f"{page}.ipynb")
@@ -163,8 +164,8 @@ def run_page(
 
 
 def fingerprint(notebook: Path, values: Mapping[str, Value], data_state: str, root: Path) -> str:
-    """Hash what a page depends on: notebook, parameters, package files, manifest, state of the data."""
-    digest = hashlib.sha256(json.dumps([dict(values), data_state], sort_keys=True).encode())
+    """Hash what a page depends on: notebook, parameters, package files and versions, manifest, data state."""
+    digest = hashlib.sha256(json.dumps([dict(values), data_state, versions()], sort_keys=True).encode())
     for path in [notebook, root / "data_manifest.yaml", *_files(root / "sicmir")]:
         if path.is_file():
             digest.update(f"\0{path.relative_to(root).as_posix()}\0".encode())

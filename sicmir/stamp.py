@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from sicmir.runner import Run
 
 
+SYNTHETIC = (
+    ":::{warning}\n**Synthetic data.** Every figure and number on this page was computed from synthetic "
+    "data: they show that the method runs, and say nothing of biology.\n:::"
+)
+"""Put below the title of a page that ran on synthetic data."""
+
+
 def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Parameter]) -> None:
     """Put the parameter table and the status line in; take papermill's cell and bookkeeping out."""
     cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
@@ -26,6 +33,9 @@ def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Paramet
         cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
         table = nbformat.v4.new_markdown_cell(parameter_table(run.page, run.parameters, known))
         cells.insert(cells.index(cell) + 1, table)
+    if run.data == "synthetic":
+        # The page's own banner stands where the data are loaded, below its key takeaways.
+        cells.insert(1, nbformat.v4.new_markdown_cell(SYNTHETIC))
     cells.append(nbformat.v4.new_markdown_cell(status_line(run)))
     for cell in cells:
         for key in ("papermill", "execution", "id"):

@@ -157,3 +157,20 @@ def test_bad_input_is_refused(linear):
                 method.make(0).fit(X, Y, obs.drop(columns=column))
     with pytest.raises(ParameterError, match="positive alphas"):
         baselines.Ridge(alphas=[0.0])
+
+
+def test_too_few_samples_are_an_error_and_not_a_column_of_nan():
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"donor": [f"d{i}" for i in range(16)], "cohort": "A"})
+    with pytest.raises(DataError, match="at least 20 training samples of 5 donors.*found 16 samples"):
+        baselines.Ridge().fit(rng.normal(size=(16, 9)), rng.normal(size=(16, 3)), obs)
+
+
+def test_inner_folds_keep_donors_together(monkeypatch):
+    """Two identical samples a donor: split apart, they would make the smallest penalty look best."""
+    rng = np.random.default_rng(1)
+    X = np.repeat(rng.normal(size=(30, 60)), 2, axis=0)
+    Y = np.repeat(rng.normal(size=(30, 4)), 2, axis=0)
+    obs = pd.DataFrame({"donor": np.repeat([f"d{i}" for i in range(30)], 2), "cohort": "A"})
+    ridge = baselines.Ridge().fit(X, Y, obs)
+    assert (ridge.alphas_ > ridge.alphas.min() * 10).all(), "noise calls for a strong penalty"

@@ -64,7 +64,7 @@ def test_a_book_is_built_around_a_page_that_fails(root, capsys):
     assert "sicmir run 10_first" in first
     assert "no successful run yet" in text("pages/11_second.html")
     status = text("generated/status.html")
-    assert "Second failed; it has no successful run yet. Error: Page '11_second' failed in cell [2]" in status
+    assert "Second failed; it has no successful run yet. Error: Page '11_second' failed in cell [3]" in status
     assert "synthetic (toy)" in status
     assert BeautifulSoup((site / "pages/10_first.html").read_text(), "html.parser").find("details", open=True)
 

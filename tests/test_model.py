@@ -5,8 +5,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from sicmir.architecture import SicmirNetwork, torch_threads
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.model import Bundle, SicmirNetwork, load_model, torch_threads
+from sicmir.model import Bundle, load_model
 from sicmir.normalise import InputTransform
 
 

@@ -77,6 +77,31 @@ def test_unknown_option_and_disjoint_samples_are_refused(toy_pair):
         recipe.train(mrna[:20], mirna[20:40], **QUICK)
 
 
+def test_what_test_donors_express_changes_nothing_in_the_model(toy_pair, trained):
+    """Leakage of any kind, of targets, inputs, scalers or controls, would show."""
+    mrna, mirna = (adata.copy() for adata in toy_pair)
+    test = recipe.splits.holdout(mirna.obs, 0.3, 3).test
+    rng = np.random.default_rng(5)
+    mrna.X[test] = rng.uniform(0, 12, (len(test), mrna.n_vars))
+    mirna.X[test] = rng.uniform(0, 12, (len(test), mirna.n_vars))
+    other = recipe.train(mrna, mirna, test_fraction=0.3, seed=3, **QUICK).bundle
+    for name, tensor in trained.bundle.network.state_dict().items():
+        assert (tensor == other.network.state_dict()[name]).all(), name
+    for name, array in trained.bundle.transform.state().items():
+        np.testing.assert_array_equal(array, other.transform.state()[name])
+    np.testing.assert_array_equal(trained.bundle.target_mean, other.target_mean)
+
+
+def test_controls_are_fitted_on_the_training_donors(toy_pair, trained):
+    mrna, mirna = toy_pair
+    split = recipe.splits.holdout(mirna.obs, 0.3, 3)
+    X, Y = panel.align(mrna).X, mirna[:, trained.bundle.mirnas].X
+    ridge = recipe.CONTROLS["ridge"].make(3).fit(X[split.train], Y[split.train], mirna.obs.iloc[split.train])
+    predicted = ridge.predict(X[split.test], mirna.obs.iloc[split.test])
+    expected = [np.corrcoef(Y[split.test, j], predicted[:, j])[0, 1] for j in range(Y.shape[1])]
+    np.testing.assert_allclose(trained.test.loc["ridge", "pearson"], expected, atol=1e-4)
+
+
 @pytest.mark.real
 def test_real_data_reach_the_stated_quality(real_data):
     """One fold of the cross-validation of the training page; the page shows all five."""

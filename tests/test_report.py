@@ -107,8 +107,21 @@ def test_sizes_are_decimal(n_bytes, text):
 
 
 def test_table_rounds_escapes_and_drops_the_index():
-    frame = pd.DataFrame({"name": [NASTY], "r": [0.12345], "n": [7]}, index=["hidden"])
+    frame = pd.DataFrame({"name": [NASTY, "b"], "r": [-0.12345, np.nan], "n": [7, 8]}, index=["hidden", "x"])
     shown = report.table(frame, digits=3)
-    assert cells(shown) == [[NASTY, "0.123", "7"]]
+    assert cells(shown) == [[NASTY, "−0.123", "7"], ["b", "–", "8"]]
     assert "<script" not in shown.data
     assert "hidden" not in shown.data
+
+
+def test_planted_shows_the_truth_of_toy_data_and_says_that_others_have_none():
+    import sicmir
+
+    _, mirna = sicmir.toy.paired_bulk(n_donors=5, n_cohorts=2, n_genes=977, n_mirnas=20)
+    judged = pd.DataFrame({"pearson": 0.5, "pearson_within_condition": 0.25}, index=mirna.var_names)
+    rows = {row[0]: row[1:] for row in cells(report.planted(mirna, pd.concat({"sicmir": judged})))}
+    truth = mirna.uns["truth"]["mirnas"]
+    assert set(rows) == set(truth["kind"])
+    assert rows["none"] == [str((truth["kind"] == "none").sum()), "0.00", "0.50", "0.25"]
+    measured = ad.AnnData(np.zeros((2, 2)))
+    assert "no planted truth" in report.planted(measured, judged).data

@@ -52,8 +52,9 @@ def test_a_run_is_published_with_table_status_line_and_record(root, tmp_path, mo
     assert not any("injected-parameters" in c.metadata.get("tags", []) for c in notebook.cells)
     assert "papermill" not in notebook.metadata
     assert not any("papermill" in c.metadata for c in notebook.cells)
-    assert notebook.cells[1].source.startswith("seed: int = 7  # seed of the split\n")
-    table = notebook.cells[2].source
+    assert notebook.cells[2].source.startswith("seed: int = 7  # seed of the split\n")
+    assert "**Synthetic data.**" in notebook.cells[1].source
+    table = notebook.cells[3].source
     assert "| `seed` | **`7`** (default `0`) | seed of the split |" in table
     assert "| `fdr` | `0.05` | false discovery rate \\| &lt;b>alpha&lt;/b> |" in table
     assert "sicmir run 10_first -p seed 7 -p dataset 'a|<b>`'" in table
@@ -124,7 +125,7 @@ def test_a_failure_keeps_the_published_page_and_tells_all(root, monkeypatch):
     with pytest.raises(PageError) as caught:
         run(root)
     message = str(caught.value)
-    assert "'10_first' failed in cell [3]: ValueError: broken on purpose" in message
+    assert "'10_first' failed in cell [4]: ValueError: broken on purpose" in message
     assert "Traceback" in message
     assert "\x1b" not in message
     kept = root / "results" / "failed" / "10_first.ipynb"
@@ -133,7 +134,7 @@ def test_a_failure_keeps_the_published_page_and_tells_all(root, monkeypatch):
     assert published(root).read_bytes() == before
     record = runner.read_status(root)["10_first"]
     assert record["published"]["page"] == "10_first"
-    assert record["failure"]["error"] == "cell [3]: ValueError: broken on purpose"
+    assert record["failure"]["error"] == "cell [4]: ValueError: broken on purpose"
 
     nbformat.write(notebook(FACTS), root / "notebooks" / "10_first.ipynb")
     monkeypatch.setattr(runner, "execute_notebook", pretend)

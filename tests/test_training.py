@@ -106,22 +106,32 @@ def test_an_interrupted_training_goes_on_to_the_same_result(pair, tmp_path, monk
     resumed = NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history_.equals(whole.history_)
-    assert not path.exists()
+    again = NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
+    assert torch.equal(weights(again), weights(whole)), "a finished checkpoint is read, not trained again"
     repeated = len(epochs_run) - len(set(epochs_run))
     assert repeated == 3 + 2, "epochs since the last checkpoint are repeated, and no others"
 
 
-def test_a_foreign_checkpoint_is_refused(pair, tmp_path, monkeypatch):
+def test_a_foreign_or_damaged_checkpoint_is_refused(pair, tmp_path):
     path = tmp_path / "run.checkpoint"
-    monkeypatch.setattr(sicmir.training._Checkpoint, "remove", lambda self: None)
     NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
     with pytest.raises(ParameterError, match="other data or options"):
         NetworkRegressor(**QUICK, seed=9, checkpoint=path).fit(*pair)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ParameterError, match="damaged"):
+        NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("dropout", 1.0), ("epochs", 0), ("batch_size", 1), ("validation_fraction", 0), ("learning_rate", 0)],
+    [
+        ("dropout", 1.0),
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("validation_fraction", 0),
+        ("learning_rate", 0),
+        ("seed", -1),
+    ],
 )
 def test_options_out_of_range_are_refused_before_any_work(option, value):
     with pytest.raises(ParameterError, match=f"{option} should be .* found"):
@@ -147,3 +157,23 @@ def test_bad_data_are_refused(pair):
 def test_divergence_is_an_error_and_not_a_model(pair):
     with pytest.raises(DataError, match="diverged in epoch"):
         NetworkRegressor(**QUICK | {"learning_rate": 1e30, "weight_decay": 0}).fit(*pair)
+
+
+def test_the_search_scales_by_its_own_training_donors_alone(pair, monkeypatch):
+    """Held-out donors must enter neither scaler of the search."""
+    X, Y, obs = pair
+    seen = []
+    original = sicmir.training._Run.__init__
+
+    def spy(run, options, X, Y, epochs, phase):
+        original(run, options, X, Y, epochs, phase)
+        seen.append((phase, len(X), run.transform.state()["mean"], run.target_mean))
+
+    monkeypatch.setattr(sicmir.training._Run, "__init__", spy)
+    NetworkRegressor(**QUICK | {"epochs": 1}).fit(X, Y, obs)
+    train = sicmir.training.holdout(obs, 0.125, 0).train
+    (phase, n, mean, target), refit = seen
+    assert (phase, n) == ("search", len(train))
+    np.testing.assert_allclose(mean, X[train].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(target, Y[train].mean(axis=0), rtol=1e-5)
+    assert refit[:2] == ("refit", len(X))

@@ -1,0 +1,127 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import pearsonr
+
+from sicmir import splits
+from sicmir.comparison import POOLED, WITHIN, WITHIN_CONDITION, WITHIN_FOLD, Comparison
+
+N, GENES = 120, ["a", "b", "c", "d"]
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    """Two cohorts with other means, normals lower than tumours in one of them, and a fold effect."""
+    rng = np.random.default_rng(3)
+    obs = pd.DataFrame(
+        {
+            "donor": [f"d{i}" for i in range(N)],
+            "cohort": np.repeat(["A", "B"], N // 2),
+            "condition": np.where(np.arange(N) % 3 == 0, "normal", "tumour"),
+        },
+        index=[f"s{i}" for i in range(N)],
+    )
+    shift = 3.0 * (obs["cohort"] == "B") + 2.0 * ((obs["condition"] == "tumour") & (obs["cohort"] == "A"))
+    truth = rng.normal(size=(N, len(GENES)))
+    observed = pd.DataFrame(truth + shift.to_numpy()[:, None], obs.index, GENES)
+    better = observed + rng.normal(size=(N, len(GENES)))
+    worse = observed + 2 * rng.normal(size=(N, len(GENES)))
+    flat = observed.groupby(obs["cohort"]).transform("mean")
+    folds = splits.table(splits.donor_folds(obs, 3), obs)
+    predictions = {"sicmir": better, "ridge": worse, "cohort-mean": flat}
+    return Comparison(observed, pd.Index(GENES[:3]), predictions, obs, folds, frozenset({"cohort-mean"}))
+
+
+def fisher_mean(comparison, method, mirna, labels, least):
+    """Average of Fisher's z over groups, weighted by n - 3, written out."""
+    z, weight = 0.0, 0
+    for label in pd.unique(labels):
+        rows = labels == label
+        if rows.sum() >= least:
+            x, y = comparison.observed[mirna][rows], comparison.predictions[method][mirna][rows]
+            z += (rows.sum() - 3) * np.arctanh(pearsonr(x, y).statistic)
+            weight += rows.sum() - 3
+    return np.tanh(z / weight)
+
+
+def test_per_mirna_equals_scipy_in_every_scope(comparison):
+    table = comparison.per_mirna()
+    obs = comparison.obs
+    assert list(table.loc["ridge"].index) == GENES[:3], "only detected miRNAs are judged"
+    for method in ("sicmir", "ridge"):
+        for mirna in GENES[:3]:
+            row = table.loc[(method, mirna)]
+            pair = comparison.observed[mirna], comparison.predictions[method][mirna]
+            assert row["pearson"] == pytest.approx(pearsonr(*pair).statistic)
+            for column, labels in (
+                ("pearson_within", obs["cohort"]),
+                ("pearson_within_condition", obs["cohort"] + obs["condition"]),
+            ):
+                expected = fisher_mean(comparison, method, mirna, labels.to_numpy(), 10)
+                assert row[column] == pytest.approx(expected), column
+
+
+def test_tumour_and_normal_are_a_cohort_effect_of_their_own(comparison):
+    """What the finer scope is there for: normals that differ lift the correlation within a cohort."""
+    row = comparison.per_mirna().loc["sicmir"].median()
+    assert row["pearson"] > row["pearson_within"] > row["pearson_within_condition"]
+
+
+def test_a_method_that_gives_a_cohort_one_value_has_no_correlation_within(comparison):
+    table = comparison.per_mirna().loc["cohort-mean"]
+    within = ["pearson_within", "spearman_within", "pearson_within_condition"]
+    assert table[within].isna().all(axis=None)
+    assert table["pearson"].notna().all()
+    league = comparison.league(n_resamples=10)
+    assert league.loc[league["method"] == "cohort-mean", "scope"].tolist() == [POOLED]
+
+
+def test_league_medians_are_those_of_the_scopes(comparison):
+    league = comparison.league(n_resamples=50).set_index(["scope", "method"])
+    tested = comparison.folds.query("side == 'test'").set_index("sample")["split"]
+    obs = comparison.obs
+    labels = {
+        WITHIN: obs["cohort"],
+        WITHIN_CONDITION: obs["cohort"] + obs["condition"],
+        WITHIN_FOLD: obs["cohort"] + tested.reindex(obs.index),
+    }
+    for scope, groups in labels.items():
+        least = 8 if scope == WITHIN_FOLD else 10
+        r = [fisher_mean(comparison, "ridge", mirna, groups.to_numpy(), least) for mirna in GENES[:3]]
+        row = league.loc[(scope, "ridge")]
+        assert row["median"] == pytest.approx(np.median(r), abs=1e-6), scope
+        if scope == WITHIN_FOLD:
+            assert np.isnan(row["lower"])
+        else:
+            assert row["lower"] < row["median"] < row["upper"]
+
+
+def test_headline_gains_are_differences_and_not_medians(comparison):
+    league = comparison.league("ridge", n_resamples=50)
+    figures = comparison.headline(league)
+    table = comparison.per_mirna()
+    difference = (table.loc["sicmir"] - table.loc["ridge"]).median()
+    assert figures["gain_pooled"] == pytest.approx(difference["pearson"], abs=1e-6)
+    assert figures["gain_within_cohort"] == pytest.approx(difference["pearson_within"], abs=1e-6)
+    assert figures["gain_lower_pooled"] < figures["gain_pooled"] < figures["gain_upper_pooled"]
+    assert figures["ridge_pooled"] == pytest.approx(table.loc["ridge", "pearson"].median(), abs=1e-6)
+    assert np.isnan(figures["cohort_mean_within_cohort"])
+    assert (figures["n_mirnas"], figures["n_samples"], figures["n_donors"]) == (3, N, N)
+    assert comparison.headline(league, weak=2.0)["n_weak"] == 3
+
+
+def test_scopes_without_a_group_that_is_large_enough_are_left_out(comparison):
+    few = np.r_[0:9, 60:69]
+    small = Comparison(
+        comparison.observed.iloc[few],
+        comparison.detected,
+        {name: p.iloc[few] for name, p in comparison.predictions.items()},
+        comparison.obs.iloc[few],
+        comparison.folds,
+        comparison.flat,
+    )
+    league = small.league("ridge", n_resamples=10)
+    assert set(league["scope"]) == {POOLED}
+    figures = small.headline(league)
+    assert np.isnan(figures["gain_within_cohort"])
+    assert figures["gain_pooled"] > 0
