@@ -117,9 +117,10 @@ def align(
     if repeated and duplicates == "sum":
         _check_summable(adata, repeated)
     values = _pick(adata, columns, duplicates)
-    for place in [place for place in columns if np.isnan(values[:, place]).all()]:
+    empty = [place for place in columns if np.isnan(values[:, place]).all()]
+    for place in empty:
         del columns[place], kinds[place]
-    _check_coverage(names, matches, len(columns), min_coverage)
+    _check_coverage(names, matches, len(columns), min_coverage, n_empty=len(empty))
 
     var = landmarks().set_index("symbol", drop=False).rename_axis(None)
     var["source_name"] = [
@@ -203,17 +204,29 @@ def _check_species(names: list[str], n_found: int) -> None:
 
 
 def _check_coverage(
-    names: list[str], matches: list[tuple[int, str] | None], n_found: int, min_coverage: float
+    names: list[str],
+    matches: list[tuple[int, str] | None],
+    n_found: int,
+    min_coverage: float,
+    n_empty: int = 0,
 ) -> None:
     expected = len(landmarks())
     if n_found and n_found / expected >= min_coverage:
         return
     unmatched = [name for name, match in zip(names, matches, strict=True) if name and match is None]
+    reasons = []
+    if n_empty:
+        reasons.append(f"{n_empty} landmarks are present but were measured in no sample (all NaN).")
+    if unmatched:
+        reasons.append(
+            f"{len(unmatched)} of {len(names)} names match no landmark, the first: {_some(unmatched)}. "
+            "Expected human symbols, SYMBOL|ENTREZ, Entrez or Ensembl gene ids: choose the column that holds "
+            "them by gene_key."
+        )
     raise PanelError(
         f"Only {n_found} of {expected} landmark genes are measured ({n_found / expected:.1%}; at least "
-        f"{min_coverage:.0%} needed). {len(unmatched)} of {len(names)} names match no landmark, the first: "
-        f"{_some(unmatched)}. Expected human symbols, SYMBOL|ENTREZ, Entrez or Ensembl gene ids: choose the "
-        "column that holds them by gene_key, or lower min_coverage."
+        f"{min_coverage:.0%} needed). {' '.join(reasons) or f'The table has only {len(names)} genes.'} "
+        "Add the genes that are missing, or lower min_coverage."
     )
 
 

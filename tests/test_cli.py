@@ -91,12 +91,15 @@ def test_a_failing_page_gives_its_traceback_and_exit_code_1(root, tmp_path):
 
 
 def test_data_lists_the_manifest(monkeypatch):
-    columns = ["key", "title", "bytes", "licence", "state"]
-    table = pd.DataFrame([("tiny", "A tiny set", 2_500_000, "CC0", "cached")], columns=columns)
+    columns = ["key", "title", "bytes", "unsized", "licence", "state"]
+    rows = [("tiny", "Tiny", 2_500_000, 0, "CC0", "cached"), ("part", "Part", 9, 1, "MIT", "online")]
+    table = pd.DataFrame(rows, columns=columns)
     monkeypatch.setattr(data, "describe", lambda: table, raising=False)
     done = call("data")
     assert done.exit_code == 0
-    assert done.output == "tiny: A tiny set (2.5 MB, cached)\n    CC0\n"
+    assert done.output == (
+        "tiny: Tiny (2.5 MB, cached)\n    CC0\npart: Part (9 B + 1 file of unknown size, online)\n    MIT\n"
+    )
 
 
 def test_fetch_prints_where_the_files_are(monkeypatch):

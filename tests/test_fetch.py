@@ -83,9 +83,21 @@ def test_damaged_cache_is_fetched_again(server):
     assert not isinstance(caught.value, UnreachableError)
 
 
-def test_a_checked_file_is_not_hashed_twice(server, monkeypatch):
+def test_a_changed_file_of_the_same_size_and_time_is_refused(server):
     item = entry(server.url + "/file.bin")
     path = fetch_file(item, progress=False)
+    verify(path, item, "")
+    time = path.stat().st_mtime_ns
+    path.write_bytes(b"x" * len(CONTENT))
+    os.utime(path, ns=(time, time))
+    with pytest.raises(FetchError, match="expected sha256"):
+        verify(path, item, "")
+
+
+def test_a_large_checked_file_is_not_hashed_twice(server, monkeypatch):
+    item = entry(server.url + "/file.bin")
+    path = fetch_file(item, progress=False)
+    monkeypatch.setattr("sicmir.data.checksum.NOTED_FROM", len(CONTENT))
     verify(path, item, "")
     monkeypatch.setattr("sicmir.data.checksum.digest", lambda *_: pytest.fail("hashed again"))
     verify(path, item, "")

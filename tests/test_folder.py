@@ -206,6 +206,64 @@ def test_other_names_need_a_patient(tmp_path):
         load_paired(tmp_path)
 
 
+def test_linear_values_are_no_logarithms(tmp_path):
+    mrna, mirna, _ = tables(tmp_path)
+    highest = {"mrna": 29.9, "mirna": 19.94}  # log2(1e6 + 1) = 19.93
+    for stem, values in (("mrna", mrna), ("mirna", mirna)):
+        kept = values.copy()
+        kept.iloc[2, 1] = highest[stem]
+        save(kept.rename_axis("sample").reset_index(), tmp_path / f"{stem}.parquet")
+        load_paired(tmp_path)
+        linear = values.copy()
+        linear.iloc[2, 1] = highest[stem] + 0.2
+        save(linear.rename_axis("sample").reset_index(), tmp_path / f"{stem}.parquet")
+        where = rf"{stem}\.parquet: 1 value.*TCGA-OR-AAA2-01, feature {values.columns[1]}"
+        with pytest.raises(DataError, match=rf"{where}\..*take log2\(x\+1\) first"):
+            load_paired(tmp_path)
+        save(values.rename_axis("sample").reset_index(), tmp_path / f"{stem}.parquet")
+
+
+@pytest.mark.parametrize("units", ["UMI counts", "TPM", "z-score"])
+def test_units_that_are_no_logarithm(tmp_path, units, toy_pair):
+    mrna, mirna = (adata[:6].copy() for adata in toy_pair)
+    mirna.write_h5ad(tmp_path / "mirna.h5ad")
+    mrna.uns["sicmir"]["units"] = units
+    mrna.write_h5ad(tmp_path / "mrna.h5ad")
+    with pytest.raises(DataError, match=rf"{tmp_path.name}: the mRNA is given as '{units}'.*take log2"):
+        load_paired(tmp_path)
+    mrna.uns["sicmir"]["units"] = "Agilent log2(sample/reference), level 3"
+    mrna.write_h5ad(tmp_path / "mrna.h5ad")
+    assert load_paired(tmp_path)[0].uns["sicmir"]["units"].startswith("Agilent")
+
+
+def test_one_unit_for_all_samples(tmp_path):
+    _, _, samples = tables(tmp_path)
+    save(samples.assign(units=["log2(x + 1)", "rpkm", "rpkm"]), tmp_path / "samples.parquet")
+    with pytest.raises(DataError, match=r"units names log2\(x \+ 1\); rpkm"):
+        load_paired(tmp_path)
+
+
+def test_tissue_is_known_or_left_empty(tmp_path):
+    _, _, samples = tables(tmp_path, names=["a", "b", "TCGA-OR-AAA2-01"])
+    samples["tissue"] = [None, "Normal", ""]
+    save(samples, tmp_path / "samples.parquet")
+    mrna, _ = load_paired(tmp_path)
+    assert mrna.obs["condition"].tolist() == ["unknown", "normal", "tumour"]
+    assert mrna.uns["sicmir"]["without_condition"] == 1
+    samples["tissue"] = ["adjacent", "metastasis", "tumor"]
+    save(samples, tmp_path / "samples.parquet")
+    with pytest.raises(DataError, match="labels 'adjacent', 'metastasis' are not known; expected tumor,"):
+        load_paired(tmp_path)
+
+
+def test_tissue_at_the_end_of_a_patient(tmp_path):
+    patients = ["Abnormal", "normal", "p1-normal", "P 2_Tumour", "p3tumor", "-normal"]
+    _, _, samples = tables(tmp_path, names=list("abcdef"))
+    save(samples.assign(patient=patients, tissue="tumor"), tmp_path / "samples.parquet")
+    donors = load_paired(tmp_path)[0].obs["donor"].tolist()
+    assert donors == ["Abnormal", "normal", "p1", "P 2", "p3", "-normal"]
+
+
 def test_labels_that_disagree(tmp_path):
     tables(tmp_path)
     mirna = ad.AnnData(

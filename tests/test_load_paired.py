@@ -1,5 +1,7 @@
 """Paired sets from the manifest and from folders: matched, averaged, labelled, or refused with the reason."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from data_files import (
 )
 
 import sicmir.data
-from sicmir import paths
+from sicmir import paths, report, toy
 from sicmir.data import describe, load, load_paired
 from sicmir.errors import DataError, ManifestError, ParameterError, ReadError, UnreachableError
 
@@ -139,7 +141,7 @@ def test_level_is_never_mixed(publish):
 
 def test_unpaired_data_set(publish):
     files, *_ = rtcga("ACC", [barcode("AAA1")], [barcode("AAA1")])
-    with pytest.raises(DataError, match=r"1 mRNA and 0 miRNA.*sicmir\.load\('my-set'\)"):
+    with pytest.raises(DataError, match=r"1 mRNA and 0 miRNA.*sicmir\.data\.load\('my-set'\)"):
         load_paired(publish(files[0]))
 
 
@@ -176,7 +178,13 @@ def test_load_gives_all_files_or_the_only_one(publish, tmp_path):
     np.testing.assert_allclose(load(publish(files[0])).X, x, rtol=1e-6)
     path = tmp_path / "own.csv"
     path.write_text(",PSME1,CISD1\ns,1,2\n")
-    assert load(path, modality="mrna", units="z").shape == (1, 2)
+    own = load(path, modality="mrna", units="z")
+    assert own.shape == (1, 2)
+    assert own.uns["sicmir"]["sources"]["bytes"].tolist() == [path.stat().st_size]
+    for adata, name in ((own, "own.csv"), (load("my-set"), "my-set")):
+        assert adata.uns["sicmir"]["version"] == sicmir.__version__
+        assert report.banner(adata).metadata["sicmir"] == {"datasets": [name], "synthetic": False}
+        assert adata.uns["sicmir"]["sources"]["name"].iloc[0] in report.provenance(adata).data
     with pytest.raises(ParameterError, match="the manifest says how"):
         load("my-set", reader="table")
 
@@ -187,13 +195,11 @@ def test_unknown_key_and_no_such_folder():
             call("tgca-small")
 
 
-def test_toy_and_auto(monkeypatch, toy_pair):
-    monkeypatch.setattr("sicmir.toy.paired_bulk", lambda: toy_pair)
-    assert load_paired("toy")[0] is toy_pair[0]
-    with pytest.raises(DataError, match="toy: its miRNAs are at"):
-        load_paired(
-            "toy", level={"mature": "stem-loop", "stem-loop": "mature"}[toy_pair[1].uns["sicmir"]["level"]]
-        )
+def test_toy_and_auto(monkeypatch):
+    make = partial(toy.paired_bulk, n_donors=4, n_cohorts=2, n_genes=977, n_mirnas=12)
+    monkeypatch.setattr(toy, "paired_bulk", make)
+    assert load_paired("toy")[1].uns["sicmir"]["level"] == "mature"
+    assert load_paired("toy", level="stem-loop")[1].uns["sicmir"]["level"] == "stem-loop"
 
     def unreachable(*_):
         raise UnreachableError("no network")
@@ -202,6 +208,9 @@ def test_toy_and_auto(monkeypatch, toy_pair):
     with pytest.warns(UserWarning, match=r"^SYNTHETIC DATA: no real data set could be reached\."):
         mrna, _ = load_paired("auto")
     assert mrna.uns["sicmir"]["synthetic"]
+    with pytest.warns(UserWarning, match=r"^SYNTHETIC DATA"):
+        _, mirna = load_paired("auto", level="stem-loop")
+    assert mirna.uns["sicmir"]["level"] == "stem-loop"
 
     def broken(*_):
         raise ReadError("damaged")
@@ -213,7 +222,10 @@ def test_toy_and_auto(monkeypatch, toy_pair):
 
 def test_describe_lists_every_data_set():
     table = describe()
-    assert table.columns.tolist() == ["key", "title", "bytes", "licence", "state"]
+    assert table.columns.tolist() == ["key", "title", "bytes", "unsized", "licence", "state"]
+    for row in table.itertuples():
+        sizes = [entry.bytes for entry in sicmir.data.load_manifest()[row.key].files]
+        assert (row.bytes, row.unsized) == (sum(filter(None, sizes)), sizes.count(None))
     assert table["key"].tolist() == list(sicmir.data.load_manifest().datasets)
     assert table["state"].isin(["cached", "mirror", "online"]).all()
 

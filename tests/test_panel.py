@@ -205,6 +205,18 @@ def test_backed_file(tmp_path):
     backed.file.close()
 
 
+def test_landmarks_without_any_value_are_told_from_names_that_are_lacking():
+    adata = table(SYMBOLS)
+    adata.X[:, :600] = np.nan
+    with pytest.raises(PanelError, match=r"377 of 977.* 600 landmarks are present but were measured in no"):
+        panel.align(adata)
+    with pytest.raises(PanelError) as caught:
+        panel.align(table(SYMBOLS[:100]))
+    assert "The table has only 100 genes." in str(caught.value)
+    with pytest.raises(PanelError, match=r"2 of 102 names match no landmark, the first: NOT1, NOT2\."):
+        panel.align(table([*SYMBOLS[:100], "NOT1", "NOT2"]))
+
+
 def test_columns_without_any_value_are_missing_and_aligning_twice_changes_nothing():
     adata = table(SYMBOLS[:600])
     adata.X[:, 4] = np.nan

@@ -1,7 +1,10 @@
 """Barcodes, the registry of readers, and the cache of parsed files."""
 
 import hashlib
+import shutil
 from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +13,11 @@ from data_files import GENES, barcode, rnaseq_frame, write_rda
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sicmir
+from sicmir import paths
 from sicmir.data import load, read, tcga
 from sicmir.data.manifest import FileEntry
-from sicmir.data.parsed import parsed_path, read_entry
+from sicmir.data.parsed import fingerprint, parsed_path, read_entry
 from sicmir.data.readers import reader_for
 from sicmir.errors import DataError, ParameterError, ReadError
 
@@ -92,12 +97,27 @@ def test_nothing_is_parsed_twice(item, monkeypatch):
 
 
 def test_damaged_parsed_file_is_made_again(item):
+    first = read_entry(item)
+    kept = parsed_path(item)
+    content = kept.read_bytes()
+    for length in (0, len(content) // 3, len(content) - 1):
+        kept.write_bytes(content[:length])
+        np.testing.assert_array_equal(read_entry(item).X, first.X)
+        assert kept.stat().st_size == len(content)
+
+
+def test_damaged_parsed_file_is_removed_even_if_the_source_fails(item, monkeypatch):
     read_entry(item)
     kept = parsed_path(item)
-    whole = kept.stat().st_size
-    kept.write_bytes(kept.read_bytes()[: whole // 3])
-    assert read_entry(item).shape == (3, len(GENES))
-    assert kept.stat().st_size == whole
+    kept.write_bytes(b"cut")
+
+    def fail(path):
+        raise ReadError(f"{path}: damaged")
+
+    monkeypatch.setattr("sicmir.data.rda.read_single", fail)
+    with pytest.raises(ReadError, match="damaged"):
+        read_entry(item)
+    assert not kept.exists()
 
 
 def test_parsed_name_follows_what_it_depends_on(item, monkeypatch):
@@ -105,11 +125,32 @@ def test_parsed_name_follows_what_it_depends_on(item, monkeypatch):
     names.add(parsed_path(item.model_copy(update={"arguments": {"cohort": "UVM"}})))
     names.add(parsed_path(item.model_copy(update={"sha256": "0" * 64})))
     names.add(parsed_path(item.model_copy(update={"reader": "rtcga_mirnaseq"})))
-    monkeypatch.setattr("inspect.getsource", lambda module: f"other source of {module.__name__}")
+    monkeypatch.setattr("sicmir.data.parsed.fingerprint", lambda _: "another")
     names.add(parsed_path(item))
     assert len(names) == 5
     with pytest.raises(ParameterError, match="names no reader"):
         parsed_path(item.model_copy(update={"reader": None}))
+
+
+def test_fingerprint_covers_sources_landmarks_and_packages(tmp_path, monkeypatch):
+    package = tmp_path / "sicmir"
+    original = Path(sicmir.__file__).parent
+    shutil.copytree(original / "data", package / "data")
+    shutil.copy(original / "gene_names.py", package)
+    landmarks = shutil.copy(paths.reference("landmarks.csv"), tmp_path)
+    monkeypatch.setattr(paths, "reference", lambda _: Path(landmarks))
+    found = {fingerprint(package)}
+    assert found == {fingerprint(package), fingerprint(original)}
+    changed = [*(package / "data").glob("*.py"), package / "gene_names.py", Path(landmarks)]
+    for path in changed:
+        path.write_text(path.read_text() + "\n")
+        found.add(fingerprint(package))
+    for name in ("rdata", "pandas", "anndata"):
+        monkeypatch.setattr(
+            "sicmir.data.parsed.version", lambda asked, name=name: "0" if asked == name else version(asked)
+        )
+        found.add(fingerprint(package))
+    assert len(found) == 1 + len(changed) + 3
 
 
 def test_parsing_works_without_a_cache_to_write_to(item, tmp_path, monkeypatch):

@@ -55,7 +55,12 @@ def test_table_orientation(tmp_path):
         (",PSME1\ns,many\n", DataError, "holds text"),
         (",PSME1\n", DataError, "empty"),
         ("", ReadError, "not a readable table"),
-        (",PSME1\ns,1\nt,1,2,3\n", ReadError, "not a readable table"),
+        (",PSME1\ns,1\nt,1,2,3\n", ReadError, "line 3 has 4 fields, the header line has 2"),
+        (",PSME1,CISD1\n\ns,1,2\n\nt,1\nu,1,2\n", ReadError, "line 5 has 2 fields, the header line has 3"),
+        (",PSME1,CISD1\r\ns,1,2\r\nt,1", ReadError, "line 3 has 2 fields"),
+        (',"PSME1",CISD1\n"s,\n1",1,2\n"t,2",1\n', ReadError, "line 4 has 2 fields"),
+        ("PSME1,CISD1\ns,1,2\nt,1,2\n", ReadError, "line 2 has 3 fields, the header line has 2"),
+        (',PSME1\ns,1\n"t,1', ReadError, "line 3 has 1 fields|not a readable table"),
     ],
 )
 def test_bad_table(tmp_path, text, error, words):
@@ -70,6 +75,25 @@ def test_table_switches(tmp_path):
     np.testing.assert_array_equal(adata.X, [[-1, np.nan]])
     (tmp_path / "x.csv").write_text(",PSME1,CISD1\ns,1,3\n")
     assert read(tmp_path / "x.csv", "table", modality="mrna", units="z", log=True).X.tolist() == [[1, 2]]
+
+
+def test_quoted_fields_and_blank_lines_are_no_damage(tmp_path):
+    (tmp_path / "x.csv").write_text('"","PSME1","CISD1"\r\n"a, b",1,2\r\n\r\nc,3,4')
+    adata = read(tmp_path / "x.csv", "table", modality="mrna", units="z")
+    assert adata.to_df().to_dict("split")["index"] == ["a, b", "c"]
+    assert adata.X.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_table_cut_anywhere_gives_no_nan(tmp_path, quoted):
+    text = landmark_table().iloc[:, :6].round(2).to_csv(quoting=2 if quoted else 0)
+    for length in range(text.index("\n") + 2, len(text)):
+        (tmp_path / "x.csv").write_text(text[:length])
+        try:
+            adata = read(tmp_path / "x.csv", "table", modality="mrna", units="z", allow_nan=True)
+        except ReadError:
+            continue
+        assert np.isnan(adata.X).sum() <= 1  # cut right after the last comma: an empty cell
 
 
 def test_truncated_gzip(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import anndata as ad
 import pandas as pd
 from tqdm import tqdm
 
+from sicmir.data.checksum import digest
 from sicmir.data.fetching import status
 from sicmir.data.folder import LEVELS, read_folder
 from sicmir.data.manifest import FileEntry, load_manifest
 from sicmir.data.paired import pair
-from sicmir.data.parsed import parsed_path, read_entry
+from sicmir.data.parsed import parsed_path, read_entry, source_table
 from sicmir.data.readers import READERS, read, reader_for
 from sicmir.errors import DataError, ManifestError, ParameterError, UnreachableError
 
@@ -28,15 +30,22 @@ def describe() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns key, title, bytes (of the files of known size), licence, state (``cached``, ``mirror`` or
-        ``online``); nothing is downloaded.
+        Columns key, title, bytes (of the files of known size), unsized (number of files of unknown size),
+        licence, state (``cached``, ``mirror`` or ``online``); nothing is downloaded.
     """
     return pd.DataFrame(
         [
-            (key, dataset.title, dataset.bytes, dataset.licence, status(key))
+            (
+                key,
+                dataset.title,
+                dataset.bytes,
+                sum(entry.bytes is None for entry in dataset.files),
+                dataset.licence,
+                status(key),
+            )
             for key, dataset in load_manifest().datasets.items()
         ],
-        columns=["key", "title", "bytes", "licence", "state"],
+        columns=["key", "title", "bytes", "unsized", "licence", "state"],
     )
 
 
@@ -54,6 +63,8 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
     -------
     AnnData or dict
         Observations x features; for a data set of several readable files, manifest name -> AnnData.
+        ``uns["sicmir"]`` records dataset (the key, or the name of the file), version and sources beside what
+        the reader says.
 
     Raises
     ------
@@ -67,13 +78,18 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
         path = Path(dataset).expanduser()
         if not path.exists():
             _unknown(dataset)
-        return read(path, reader or reader_for(path), **arguments)
+        adata = read(path, reader or reader_for(path), **arguments)
+        if path.is_file():
+            adata.uns["sicmir"]["sources"] = source_table(
+                [(path.name, f"sha256:{digest(path, 'sha256')}", path.stat().st_size, "")]
+            )
+        return _signed(adata, path.resolve().name)
     if reader or arguments:
         raise ParameterError(
             f"{dataset}: the manifest says how to read it; reader and arguments are for a path."
         )
     entries = [entry for entry in manifest[dataset].files if entry.reader]
-    found = _read_all(dataset, entries)
+    found = {name: _signed(adata, dataset) for name, adata in _read_all(dataset, entries).items()}
     return next(iter(found.values())) if len(found) == 1 else found
 
 
@@ -87,7 +103,8 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
         or ``"auto"``: ``tcga-small``, and toy data with a warning where neither cache nor mirror nor network
         has it.
     level
-        ``"mature"`` or ``"stem-loop"``; None takes what the data set has (a folder's stem-loops first).
+        ``"mature"`` or ``"stem-loop"``; None takes what the data set has (a folder's stem-loops first). Toy
+        data are made at either level.
 
     Returns
     -------
@@ -121,8 +138,7 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
     if dataset == "toy":
         from sicmir import toy
 
-        mrna, mirna = toy.paired_bulk()
-        return mrna, _of_level(mirna, level, "toy")
+        return toy.paired_bulk(**({"level": level} if level else {}))
     if dataset in load_manifest():
         return _from_manifest(dataset, level)
     folder = Path(dataset).expanduser()
@@ -142,7 +158,7 @@ def _from_manifest(key: str, level: str | None) -> tuple[ad.AnnData, ad.AnnData]
         raise DataError(
             f"{key}: not a paired set; it has {len(by_modality['mrna'])} mRNA and "
             f"{len(by_modality['mirna'])} miRNA "
-            f"matrices. Use sicmir.load({key!r})."
+            f"matrices. Use sicmir.data.load({key!r})."
         )
     wanted = by_modality["mrna"] + by_modality["mirna"] + by_modality["samples"]
     found = _read_all(key, wanted)
@@ -211,6 +227,12 @@ def _label(adata: ad.AnnData, labels: list[ad.AnnData], key: str) -> ad.AnnData:
         .rename(index=str),
     }
     return kept
+
+
+def _signed(adata: ad.AnnData, dataset: str) -> ad.AnnData:
+    """Record where data come from, as :func:`pair` does for paired sets."""
+    adata.uns["sicmir"] |= {"dataset": dataset, "version": version("sicmir")}
+    return adata
 
 
 def _of_level(mirna: ad.AnnData, level: str | None, dataset: str) -> ad.AnnData:

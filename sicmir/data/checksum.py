@@ -12,6 +12,8 @@ from sicmir import paths
 from sicmir.data.manifest import FileEntry
 from sicmir.errors import FetchError
 
+NOTED_FROM = 256_000_000  # bytes; what is smaller is hashed in about a second, and always
+
 
 def digest(path: Path, algorithm: str) -> str:
     """Hexadecimal digest of a file; ``git_blob_sha1`` as ``git hash-object`` gives it."""
@@ -54,8 +56,8 @@ def check_digest(path: Path, entry: FileEntry, remedy: str) -> None:
 def verify(path: Path, entry: FileEntry, remedy: str) -> None:
     """Compare a file with its entry, size first.
 
-    A file that was right before is not hashed again while its size and time of change stay the same; the
-    note of that is kept in the cache.
+    Files below 256 MB are hashed every time. A larger file that was right before is not hashed again while
+    its size and time of change stay the same; the note of that is kept in the cache under ``verified``.
 
     Parameters
     ----------
@@ -73,6 +75,9 @@ def verify(path: Path, entry: FileEntry, remedy: str) -> None:
     """
     check_size(path, entry, remedy)
     stat = path.stat()
+    if stat.st_size < NOTED_FROM:
+        check_digest(path, entry, remedy)
+        return
     state = f"{stat.st_size} {stat.st_mtime_ns}"
     key = hashlib.sha256(f"{path.resolve()}\n{entry.checksum}".encode()).hexdigest()[:32]
     note = paths.cache() / "verified" / key

@@ -1,4 +1,7 @@
-"""Where a data set's files are: cache, then mirror, then the public address; always checked."""
+"""Where a data set's files are: cache, then mirror, then the public address; always checked.
+
+Files of 256 MB or more are hashed again only when their size or time of change differs from the last check.
+"""
 
 from __future__ import annotations
 

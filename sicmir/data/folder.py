@@ -18,8 +18,16 @@ from sicmir.errors import DataError, ReadError
 
 FORMATS = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".h5ad")
 LEVELS = {"stem-loop": "mirna", "mature": "mirna_mature"}
-_TISSUE_AT_END = re.compile(r"[-_. ]?(?:tumou?r|normal)$", re.IGNORECASE)
-_CONDITIONS = {"tumor": "tumour", "tumour": "tumour", "normal": "normal", "control": "control"}
+# p1normal and p1-normal are the donor p1; Abnormal and normal stay what they are.
+_TISSUE_AT_END = re.compile(r"(?:(?<=\d)|(?<=[^-_. ])[-_. ]+)(?:tumou?r|normal)$", re.IGNORECASE)
+_CONDITIONS = {
+    "tumor": "tumour",
+    "tumour": "tumour",
+    "normal": "normal",
+    "control": "control",
+    "unknown": "unknown",
+    "": "unknown",
+}
 
 
 def read_folder(folder: Path, level: str | None) -> tuple[ad.AnnData, ad.AnnData]:
@@ -29,7 +37,8 @@ def read_folder(folder: Path, level: str | None) -> tuple[ad.AnnData, ad.AnnData
     transformation; ``mirna`` (stem-loops) and ``mirna_mature`` hold log2(RPM + 1). Samples are rows with a
     first column ``sample``, or columns after a first column ``feature``. Empty cells and NaN: not measured.
     ``samples`` has the columns sample, cohort and, unless the names are TCGA barcodes, patient and tissue
-    (tumor or normal); an ``.h5ad`` may carry them in ``obs`` (sample, donor, cohort, condition) instead. Each
+    (tumor, normal, control, unknown; empty is unknown and counted in ``uns["sicmir"]["without_condition"]``);
+    an ``.h5ad`` may carry them in ``obs`` (sample, donor, cohort, condition) instead. Each
     table may be ``.parquet``, ``.csv``, ``.tsv`` (also ``.gz``) or, except for ``samples``, ``.h5ad``.
 
     Parameters
@@ -105,7 +114,11 @@ def _samples(path: Path) -> pd.DataFrame:
 
 def _units(samples: pd.DataFrame | None) -> str:
     units = sorted(set(samples["units"].astype(str))) if samples is not None and "units" in samples else []
-    return "; ".join(units) or "log2(x + 1)"
+    if len(units) > 1:
+        raise DataError(
+            f"samples.*: the column units names {'; '.join(units)}; expected one for all samples."
+        )
+    return units[0] if units else "log2(x + 1)"
 
 
 def _table(path: Path, modality: str, units: str, level: str, samples: pd.DataFrame | None) -> ad.AnnData:
@@ -115,7 +128,7 @@ def _table(path: Path, modality: str, units: str, level: str, samples: pd.DataFr
         adata = h5ad(path, modality=modality, units=units)
         record = adata.uns["sicmir"]
         units, level, synthetic = (
-            record["units"] or units,
+            str(record["units"]) or units,
             record.get("level", level),
             bool(record["synthetic"]),
         )
@@ -146,10 +159,13 @@ def _table(path: Path, modality: str, units: str, level: str, samples: pd.DataFr
         log=False,
         level=level,
         allow_nan=True,
-        signed=modality == "mrna" and "+ 1" not in units,
+        signed=modality == "mrna" and "+1" not in units.replace(" ", ""),
     )
-    matrix.uns["sicmir"]["synthetic"] = synthetic
     matrix.obs = _labels(path, names, samples, carried)
+    matrix.uns["sicmir"] |= {
+        "synthetic": synthetic,
+        "without_condition": int((matrix.obs["condition"] == "unknown").sum()),
+    }
     return matrix
 
 
@@ -167,7 +183,15 @@ def _labels(
     else:
         raise ReadError(f"{path}: expected a table samples.* beside it that names the cohort of each sample.")
     told = told.reindex(columns=["patient", "tissue", "cohort"]).astype(object).fillna("").astype(str)
-    condition = told["tissue"].str.lower().map(_CONDITIONS).fillna("unknown").to_numpy()
+    label = told["tissue"].str.strip().str.lower()
+    strange = told["tissue"][~label.isin(_CONDITIONS)].unique()
+    if len(strange):
+        raise DataError(
+            f"{path}: tissue labels {', '.join(map(repr, strange[:10]))} are not known; expected "
+            f"{', '.join(filter(None, _CONDITIONS))}, or nothing where it is not known. Correct the column "
+            "tissue of samples.* (condition in the obs of an .h5ad)."
+        )
+    condition = label.map(_CONDITIONS).to_numpy()
     barcoded = np.array([tcga.is_barcode(name) for name in names])
     unnamed = names[(told["patient"] == "").to_numpy() & ~barcoded]
     if len(unnamed):

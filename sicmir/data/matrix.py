@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pandas as pd
 
 from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
+
+# A million reads of one feature per million: log2(1e6 + 1) = 19.93, and a little for rounding.
+MOST_PER_MILLION = 20.0
+MOST_LOG2 = 30.0  # a thousand million: no normalised count of mRNA comes near
+_LOG_RATIO = re.compile(r"log2 ?\([^()]+/[^()]+\)", re.IGNORECASE)
 
 
 def unique_names(symbols: Sequence[str], ids: Sequence[str]) -> list[str]:
@@ -68,8 +74,9 @@ def assemble(
     Raises
     ------
     DataError
-        If the matrix is empty, holds the same sample or feature twice, miRNA names of another level, or NaN,
-        infinite or negative values where they do not belong.
+        If the matrix is empty, holds the same sample or feature twice, miRNA names of another level, NaN,
+        infinite or negative values where they do not belong, or values too large for the log2 that ``units``
+        says they are.
     """
     if 0 in values.shape:
         raise DataError(
@@ -92,6 +99,8 @@ def assemble(
     if log:
         np.add(values, 1, out=values)
         np.log2(values, out=values)
+    if modality in ("mrna", "mirna") and is_log2(units) and not clip:  # batch adjustment may pass a million
+        _check_logarithms(path, values, names, var.index, units)
     obs = (
         tcga.annotate(list(samples), cohort)
         if all(tcga.is_barcode(name) for name in samples)
@@ -132,6 +141,28 @@ def check_values(
                 "them at the "
                 "source."
             )
+
+
+def is_log2(units: str) -> bool:
+    """Whether ``units`` name a logarithm: ``log2(…)`` of anything, or a log ratio such as Agilent's."""
+    return units.lower().startswith("log2") or _LOG_RATIO.search(units) is not None
+
+
+def _check_logarithms(
+    path: Path, values: np.ndarray, samples: pd.Index, features: pd.Index, units: str
+) -> None:
+    """Refuse linear values that pass for logarithms: no log2(RPM + 1) exceeds 19.93."""
+    per_million = re.search(r"[RC]PM", units) is not None
+    limit = MOST_PER_MILLION if per_million else MOST_LOG2
+    mask = values > limit
+    if mask.any():
+        row, column = np.argwhere(mask)[0]
+        why = "log2 of a million reads per million is 19.93" if per_million else "no expression is that high"
+        raise DataError(
+            f"{path}: {int(mask.sum())} value(s) above {limit:.0f} cannot be {units} ({why}); the first is "
+            f"{values[row, column]} at sample {samples[row]}, feature {features[column]}. The values seem to "
+            "be linear: take log2(x+1) first."
+        )
 
 
 def orient(path: Path, frame: pd.DataFrame, landmarks: frozenset[str]) -> pd.DataFrame:

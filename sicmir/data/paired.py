@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from sicmir.data.matrix import is_log2
 from sicmir.errors import DataError
 
 OBS_COLUMNS = ["sample", "donor", "cohort", "condition", "sample_type", "dataset"]
@@ -34,8 +35,17 @@ def pair(mrna: ad.AnnData, mirna: ad.AnnData, dataset: str) -> tuple[ad.AnnData,
     Raises
     ------
     DataError
-        If no sample is in both, the two disagree on donor or cohort, or a sample has no measured value.
+        If the units are no logarithm, no sample is in both, the two disagree on donor or cohort, or a sample
+        has no measured value.
     """
+    for adata, word in ((mrna, "mRNA"), (mirna, "miRNA")):
+        units = str(adata.uns["sicmir"]["units"])
+        if not is_log2(units):
+            raise DataError(
+                f"{dataset}: the {word} is given as {units or 'nothing'!r}; expected units that start with "
+                "log2, such as 'log2(TPM + 1)', or a log ratio, such as 'log2(sample/reference)'. Normalise "
+                "the values, take log2(x+1) and correct the units."
+            )
     mrna, mirna = _one_row_a_sample(mrna, "mRNA", dataset), _one_row_a_sample(mirna, "miRNA", dataset)
     common = mrna.obs_names[mrna.obs_names.isin(mirna.obs_names)]
     if common.empty:

@@ -8,10 +8,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from sicmir.data.landmark_names import landmark_entrez
 from sicmir.data.matrix import assemble, unique_names
 from sicmir.data.rda import gene_ids
 from sicmir.errors import ParameterError, ReadError
+from sicmir.gene_names import landmarks
 
 GENES_PER_CHUNK = 500
 
@@ -46,7 +46,7 @@ def pancan_mrna(path: Path, *, genes: str = "all") -> ad.AnnData:
     if genes not in ("all", "landmarks"):
         raise ParameterError(f"genes={genes!r}: expected 'all' or 'landmarks'.")
     aliquots = _header(path, "\t", ["gene_id"])
-    wanted = landmark_entrez() if genes == "landmarks" else None
+    wanted = frozenset(landmarks()["entrez"]) if genes == "landmarks" else None
     with path.open("rb") as handle:
         n_lines = sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 24), b""))
     values = np.empty((len(aliquots), len(wanted) if wanted is not None else n_lines), dtype=np.float32)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import anndata as ad
 
-from sicmir.data import matrix, pancan, rda, tables, tcga
+from sicmir.data import pancan, rda, tables
 from sicmir.errors import ParameterError, ReadError
 
 
@@ -46,12 +44,6 @@ class Reader:
             inspect.signature(self.function).bind(Path(), **arguments)
         except TypeError as error:
             raise ParameterError(f"reader {self.name}: {error}.") from error
-
-    def fingerprint(self) -> str:
-        """Hash of the reader's source, so that a changed reader is never served old results."""
-        modules = {self.function.__module__, matrix.__name__, tcga.__name__}
-        source = "".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
-        return hashlib.sha256(source.encode()).hexdigest()
 
 
 READERS: dict[str, Reader] = {

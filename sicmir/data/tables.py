@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata as ad
@@ -10,9 +15,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.io import mmread
 
-from sicmir.data.landmark_names import landmark_symbols
 from sicmir.data.matrix import assemble, orient, unique_names
 from sicmir.errors import DataError, ParameterError, ReadError
+from sicmir.gene_names import landmarks
 
 _ORIENTATIONS = ("", "samples_in_rows", "samples_in_columns")
 
@@ -25,25 +30,69 @@ def read_frame(path: Path) -> pd.DataFrame:
     Raises
     ------
     ReadError
-        If it is truncated, binary, empty or ragged.
+        If it is truncated, binary or empty, or a line has more or fewer fields than the header.
     DataError
         If two columns have one name.
     """
     separator = "," if ".csv" in path.suffixes else "\t"
     try:
-        frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype={0: str}, low_memory=False)
-        header = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype=str, header=None, nrows=1).iloc[
-            0
-        ]
-    except (ValueError, EOFError, OSError) as error:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        _refuse_ragged(path, content, separator)
+        frame, start = (
+            pd.read_csv(io.BytesIO(content), sep=separator, encoding="utf-8-sig", **options)
+            for options in (
+                {"dtype": {0: str}, "low_memory": False},
+                {"dtype": str, "header": None, "nrows": 1},
+            )
+        )
+    except (ValueError, EOFError, OSError, zlib.error, csv.Error) as error:
         raise ReadError(
             f"{path}: not a readable table ({type(error).__name__}: {error}). Expected delimited text "
             "with a header "
             "line; a truncated download must be deleted and fetched again."
         ) from error
+    header = start.iloc[0]
     if header.dropna().duplicated().any():  # pandas would rename the copies silently
         raise DataError(f"{path}: column {header[header.duplicated()].iloc[0]!r} occurs more than once.")
     return frame
+
+
+def _refuse_ragged(path: Path, content: bytes, separator: str) -> None:
+    """Refuse lines that pandas would fill up with NaN, or take as having row names of their own.
+
+    Raises
+    ------
+    ReadError
+        If a line has more or fewer fields than the first.
+    """
+    expected = None
+    for line, fields in _field_counts(content, separator):
+        if expected is None:
+            expected = fields
+        elif fields != expected:
+            raise ReadError(
+                f"{path}: line {line} has {fields} fields, the header line has {expected}. The file is "
+                "truncated or damaged, or its header does not name the first column; fetch or write it again."
+            )
+
+
+def _field_counts(content: bytes, separator: str) -> Iterator[tuple[int, int]]:
+    """Line number and number of fields of each line that is not blank."""
+    if b'"' in content:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
+        yield from ((lines.line_num, len(fields)) for fields in lines if fields)
+        return
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    values = np.frombuffer(content, np.uint8)
+    ends = np.append(np.flatnonzero(values == ord("\n")), len(values))
+    before = np.searchsorted(np.flatnonzero(values == ord(separator)), ends)
+    starts = np.append(0, ends[:-1] + 1)
+    for line, (start, end, fields) in enumerate(
+        zip(starts, ends, np.diff(before, prepend=0) + 1, strict=True)
+    ):
+        if fields > 1 or content[start:end].strip():
+            yield line + 1, int(fields)
 
 
 def table(
@@ -104,7 +153,7 @@ def table(
     if orientation == "samples_in_columns":
         frame = frame.T
     elif not orientation:
-        frame = orient(path, frame, landmark_symbols())
+        frame = orient(path, frame, frozenset(landmarks()["symbol"]))
     return assemble(
         path,
         frame.to_numpy(dtype=np.float32, copy=True),
