@@ -83,7 +83,8 @@ def data() -> None:
     from sicmir.report import size
 
     for row in data.describe().itertuples():
-        typer.echo(f"{row.key}: {row.title} ({size(row.bytes)}, {row.state})\n    {row.licence}")
+        more = f" + {row.unsized} file{'s' * (row.unsized > 1)} of unknown size" if row.unsized else ""
+        typer.echo(f"{row.key}: {row.title} ({size(row.bytes)}{more}, {row.state})\n    {row.licence}")
 
 
 @app.command()
@@ -97,6 +98,40 @@ def train(
 
     train_bundle(dataset, out, seed=seed, progress=True)
     typer.echo(f"The model bundle is in {out}.")
+
+
+@app.command(name="import-published")
+def import_published(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
+    weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
+    order: Annotated[
+        str, typer.Option(help="relu-norm, norm-relu or mixed, instead of what the file says.")
+    ] = "",
+) -> None:
+    """Turn the published network into a model bundle. Nothing in its file is executed."""
+    from sicmir import published
+    from sicmir.model import check_free
+
+    check_free(out)
+    published.import_published(weights, order or None).save(out)
+    typer.echo(f"The model bundle is in {out}. Its predictions are z-scores, not log2(RPM+1).")
+
+
+@app.command(name="verify-published")
+def verify_published(
+    weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
+) -> None:
+    """Compare the published network with its authors' own output, in every order of layers."""
+    from sicmir import published
+
+    done = published.verify_published(weights)
+    for row in done.table.itertuples():
+        typer.echo(
+            f"{row.order}, {row.pair} ({row.n_samples} samples): "
+            f"{'' if row.reproduced else 'not '}reproduced, largest difference {row.max_difference:.3g}, "
+            f"median {row.median_difference:.3g}"
+        )
+    typer.echo(f"Reproduced in the order {done.bundle.network.order}; the file says {done.file_order}.")
 
 
 @app.command(cls=_Pairs)
