@@ -9,6 +9,7 @@ import pandas as pd
 
 from sicmir import metrics
 from sicmir.bootstrap import bootstrap_median
+from sicmir.contrasts import CONTRAST_METRICS, agreement, effects
 
 POOLED, WITHIN = "pooled", "within cohort"
 WITHIN_CONDITION, WITHIN_FOLD = "within cohort and condition", "within cohort and fold"
@@ -122,6 +123,32 @@ class Comparison:
             if scope == WITHIN_FOLD:
                 tables[scope].loc[tables[scope]["against"] == "", ["lower", "upper"]] = np.nan
         return pd.concat(tables, names=["scope"]).droplevel(1).reset_index()
+
+    def tumour_against_normal(self, k: int = 20) -> pd.DataFrame:
+        """How well each method predicts the difference between tumour and normal tissue of the same donors.
+
+        Parameters
+        ----------
+        k
+            Number of largest measured differences that ``top_k_recall`` looks for.
+
+        Returns
+        -------
+        Columns ``method, n_pairs`` and those of :data:`sicmir.contrasts.CONTRAST_METRICS`; no row where fewer
+        than 3 donors have both. Methods that give a cohort one value predict no difference and are left out.
+        """
+        conditions = self.obs.groupby("donor", observed=True)["condition"].agg(set)
+        n_pairs = int(conditions.map(lambda found: {"tumour", "normal"} <= found).sum())
+        rows = []
+        if n_pairs >= 3:
+            labels = self.obs["condition"].astype(str), self.obs["donor"].astype(str)
+            groups = {"case": "tumour", "reference": "normal", "paired": True}
+            measured = effects(self.observed[self.detected], *labels, **groups)
+            for name, predicted in self.predictions.items():
+                if name not in self.flat:
+                    found = agreement(measured, effects(predicted[self.detected], *labels, **groups), k)
+                    rows.append({"method": name, "n_pairs": n_pairs} | found.to_dict())
+        return pd.DataFrame(rows, columns=["method", "n_pairs", *CONTRAST_METRICS])
 
     def headline(self, league: pd.DataFrame, method: str = "sicmir", weak: float = 0.3) -> dict[str, float]:
         """Figures that a page quotes, by name; NaN where a scope is not defined.

@@ -13,7 +13,9 @@ from sicmir import metrics, panel, splits
 from sicmir.baselines import CONTROLS, Ridge
 from sicmir.comparison import Comparison
 from sicmir.errors import DataError, ParameterError
+from sicmir.kernel import MaskedKernelRidge
 from sicmir.methods import Estimator, Method, cross_predict
+from sicmir.rivals import RIVALS, inputs
 from sicmir.training import NetworkRegressor
 
 
@@ -34,24 +36,28 @@ class Average:
         return np.mean([member.predict(X, obs) for member in self.members], axis=0)
 
 
-METHODS: dict[str, Method] = CONTROLS | {
-    method.name: method
-    for method in (
-        Method(
-            name="sicmir",
-            source="network of Cai et al. 2026, doi 10.1002/advs.202514446",
-            needs=frozenset(),
-            make=lambda seed: NetworkRegressor(seed=seed),
-        ),
-        Method(
-            name="sicmir+ridge",
-            source="mean of the network and the ridge regression",
-            needs=frozenset(),
-            make=lambda seed: Average([NetworkRegressor(seed=seed), Ridge()]),
-        ),
-    )
-}
-"""Every method by name: the controls and the network."""
+_OURS = (
+    Method(
+        name="kernel",
+        source="kernel ridge regression with batch effects, Rasmussen & Williams 2006, ISBN 026218253X",
+        needs=frozenset(),
+        make=lambda seed: MaskedKernelRidge(),
+    ),
+    Method(
+        name="sicmir",
+        source="network of Cai et al. 2026, doi 10.1002/advs.202514446",
+        needs=frozenset(),
+        make=lambda seed: NetworkRegressor(seed=seed),
+    ),
+    Method(
+        name="sicmir+ridge",
+        source="mean of the network and the ridge regression",
+        needs=frozenset(),
+        make=lambda seed: Average([NetworkRegressor(seed=seed), Ridge()]),
+    ),
+)
+METHODS: dict[str, Method] = CONTROLS | RIVALS | {method.name: method for method in _OURS}
+"""Every method by name: controls, rivals and ours."""
 
 
 def compare(
@@ -60,6 +66,7 @@ def compare(
     methods: Sequence[str] = ("cohort-mean", "shuffled", "ridge", "sicmir"),
     *,
     also: str = "",
+    unseen_cohorts: bool = False,
     n_splits: int = 5,
     seed: int = 0,
     min_coverage: float = 0.5,
@@ -80,8 +87,11 @@ def compare(
     also
         Short names of further miRNAs to predict, see :func:`find_mirnas`, such as those of one tissue, which
         the rule leaves out. They are predicted but not judged among the others.
+    unseen_cohorts
+        Leave out one cohort at a time in place of folds of donors: each is predicted by an estimator that
+        never saw a sample of it.
     n_splits, seed
-        Number of folds, and the seed of folds and estimators.
+        Number of folds of donors, and the seed of folds and estimators.
     min_coverage
         Smallest share of the landmarks that the data must measure, see :func:`sicmir.panel.align`.
     progress
@@ -104,7 +114,7 @@ def compare(
     detected = detected_names(mirna)
     further = pd.Index(find_mirnas(mirna.to_df(), also)).difference(detected, sort=False)
     observed, obs = mirna[:, detected.append(further)].to_df(), mirna.obs
-    folds = splits.donor_folds(obs, n_splits, seed)
+    folds = splits.leave_one_cohort_out(obs) if unseen_cohorts else splits.donor_folds(obs, n_splits, seed)
     predictions: dict[str, pd.DataFrame] = {}
     # Averages last: their members are then at hand and are not trained a second time.
     for name in sorted(methods, key=lambda name: "+" in name):
@@ -112,7 +122,8 @@ def compare(
         if len(parts) > 1 and all(part in predictions for part in parts):
             predictions[name] = sum(predictions[part] for part in parts) / len(parts)
         else:
-            predictions[name] = cross_predict(METHODS[name], X, observed, obs, folds, seed, progress)
+            read = inputs(METHODS[name], X, mrna, mirna[:, observed.columns])
+            predictions[name] = cross_predict(METHODS[name], read, observed, obs, folds, seed, progress)
     ordered = {name: predictions[name] for name in methods}
     return Comparison(
         observed=observed,

@@ -43,7 +43,8 @@ class Method:
     make
         Makes a fresh estimator from a seed.
     control
-        ``negative`` must fail, ``baseline`` must be beaten, empty for a proper method.
+        ``negative`` must fail, ``baseline`` must be beaten, ``positive`` must be perfect; empty for a proper
+        method.
     tells_samples_apart
         Whether samples of one cohort can get different values. If not, a correlation within a cohort is
         not defined; over folds it would come out negative, because leaving high samples out lowers the

@@ -25,6 +25,14 @@ METHOD_COLOURS = {
     "cohort-mean": _COLOURS[2],
     "global-mean": _COLOURS[8],
     "shuffled": _COLOURS[7],
+    "host-gene": _COLOURS[5],
+    "kernel": _COLOURS[3],
+    "knn": _COLOURS[6],
+    "imirage": _COLOURS[9],
+    "pls": "#6b6b00",
+    "forest": "#3b5b3b",
+    "mirscape": "#5b3b6b",
+    "truth": "#000000",
 }
 """One colour a method through the whole book."""
 

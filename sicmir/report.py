@@ -108,13 +108,31 @@ def provenance(*adatas: AnnData) -> HTML:
 
 def table(frame: pd.DataFrame, digits: int = 2) -> HTML:
     """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide."""
+    cells = frame.map(lambda value: _number(value, digits) if isinstance(value, float) else _escape(value))
+    return HTML(_table([_escape(name) for name in frame.columns], cells.to_numpy().tolist()))
 
-    def cell(value: object) -> str:
-        if isinstance(value, float):
-            return "–" if value != value else f"{value:.{digits}f}".replace("-", "−")
-        return _escape(value)
 
-    return HTML(_table([_escape(name) for name in frame.columns], frame.map(cell).to_numpy().tolist()))
+def league(rows: pd.DataFrame, against: str = "", digits: int = 2) -> HTML:
+    """One line a method, one column a scope, each the median with its interval.
+
+    Parameters
+    ----------
+    rows
+        As :meth:`sicmir.comparison.Comparison.league` gives them.
+    against
+        Empty for the methods themselves; the name of the baseline for the gains over it.
+    digits
+        Decimals.
+    """
+    part = rows[rows["against"] == against]
+    scopes = list(part["scope"].unique())
+    lines = []
+    for method, found in part.groupby("method", sort=False):
+        cells = {row.scope: _interval(row, digits) for row in found.itertuples(index=False)}
+        lines.append(
+            [_escape(method), str(found["n_mirnas"].iloc[0]), *(cells.get(scope, "–") for scope in scopes)]
+        )
+    return HTML(_table(["method", "miRNAs", *map(_escape, scopes)], lines))
 
 
 def planted(mirna: AnnData, judged: pd.DataFrame, method: str = "sicmir") -> HTML:
@@ -197,6 +215,15 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
         f'<div class="sicmir-scroll"><table class="sicmir-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _interval(row: tuple, digits: int) -> str:
+    median, lower, upper = (_number(value, digits) for value in (row.median, row.lower, row.upper))
+    return median if lower == "–" else f"{median} ({lower} to {upper})"
 
 
 def _checksum(text: str) -> str:

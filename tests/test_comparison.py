@@ -125,3 +125,35 @@ def test_scopes_without_a_group_that_is_large_enough_are_left_out(comparison):
     figures = small.headline(league)
     assert np.isnan(figures["gain_within_cohort"])
     assert figures["gain_pooled"] > 0
+
+
+def test_tumour_against_normal_compares_paired_differences():
+    rng = np.random.default_rng(0)
+    donors = [f"d{i}" for i in range(12)]
+    obs = pd.DataFrame(
+        {"donor": donors * 2, "cohort": "A", "condition": ["tumour"] * 12 + ["normal"] * 12},
+        index=[f"s{i}" for i in range(24)],
+    )
+    mirnas = [f"m{i}" for i in range(30)]
+    difference = rng.normal(0, 2, 30)
+    donor_level = np.tile(rng.normal(0, 3, (12, 30)), (2, 1))
+    tumour = (obs["condition"] == "tumour").to_numpy()[:, None]
+    observed = pd.DataFrame(donor_level + tumour * difference, obs.index, mirnas)
+    predictions = {
+        "right": observed + rng.normal(0, 0.1, observed.shape),
+        "opposite": -observed,
+        "flat": observed * 0,
+    }
+    folds = pd.DataFrame(columns=["split", "sample", "side"])
+    found = Comparison(observed, observed.columns, predictions, obs, folds, frozenset({"flat"}))
+    table = found.tumour_against_normal(k=5).set_index("method")
+    assert list(table.index) == ["right", "opposite"]
+    assert (table["n_pairs"] == 12).all()
+    assert table.loc["right", "effect_spearman"] > 0.98
+    assert table.loc["right", "top_k_recall"] == 1
+    assert table.loc["opposite", "effect_spearman"] == pytest.approx(-1)
+    assert table.loc["opposite", "sign_agreement"] == 0
+
+
+def test_without_pairs_there_is_no_contrast(comparison):
+    assert comparison.tumour_against_normal().empty

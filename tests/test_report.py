@@ -125,3 +125,20 @@ def test_planted_shows_the_truth_of_toy_data_and_says_that_others_have_none():
     assert rows["none"] == [str((truth["kind"] == "none").sum()), "0.00", "0.50", "0.25"]
     measured = ad.AnnData(np.zeros((2, 2)))
     assert "no planted truth" in report.planted(measured, judged).data
+
+
+def test_league_has_one_line_a_method_and_one_column_a_scope():
+    rows = pd.DataFrame(
+        [
+            ("pooled", "a", "", 0.5, 0.4, 0.6, 9),
+            ("pooled", "b", "", -0.25, -0.3, -0.2, 7),
+            ("within", "a", "", 0.125, np.nan, np.nan, 9),
+            ("pooled", "b", "a", -0.75, -0.8, -0.7, 7),
+        ],
+        columns=["scope", "method", "against", "median", "lower", "upper", "n_mirnas"],
+    )
+    assert cells(report.league(rows)) == [
+        ["a", "9", "0.50 (0.40 to 0.60)", "0.12"],
+        ["b", "7", "−0.25 (−0.30 to −0.20)", "–"],
+    ]
+    assert cells(report.league(rows, against="a")) == [["b", "7", "−0.75 (−0.80 to −0.70)"]]
