@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,32 +27,9 @@ from sicmir.errors import PageError, ParameterError
 from sicmir.pages import Value
 from sicmir.report import versions
 from sicmir.scrub import scrub, scrub_text
-from sicmir.stamp import data_used, stamp
+from sicmir.stamp import Run, data_used, stamp
 
 _IGNORED = {"__pycache__", ".ipynb_checkpoints"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """Record of one run of a page, as kept in ``book/pages/status.json``.
-
-    ``data`` is ``real``, ``synthetic`` or ``none reported`` (the notebook called neither
-    ``sicmir.report.banner`` nor ``provenance``); ``error`` is empty for a run that succeeded; ``path`` is the
-    executed notebook; ``skipped`` says that the published page was still valid and nothing was run.
-    """
-
-    page: str
-    profile: str
-    parameters: dict[str, Value]
-    fingerprint: str
-    when: str
-    seconds: float
-    system: str
-    data: str = "none reported"
-    datasets: tuple[str, ...] = ()
-    error: str = ""
-    path: str = ""
-    skipped: bool = False
 
 
 class _ThisInterpreter(AsyncKernelManager):

@@ -1,26 +1,45 @@
-"""What the runner writes into an executed page: its parameters, how to run it again, and a status line."""
+"""The record of a run, and what is written of it into the page: parameters, how to run it again, status."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import nbformat
 
 from sicmir import pages
 from sicmir.pages import Parameter, Value
 
-if TYPE_CHECKING:
-    from sicmir.runner import Run
-
-
 SYNTHETIC = (
     ":::{warning}\n**Synthetic data.** Every figure and number on this page was computed from synthetic "
     "data: they show that the method runs, and say nothing of biology.\n:::"
 )
 """Put below the title of a page that ran on synthetic data."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Record of one run of a page, as kept in ``book/pages/status.json``.
+
+    ``data`` is ``real``, ``synthetic`` or ``none reported`` (the notebook called neither
+    ``sicmir.report.banner`` nor ``provenance``); ``error`` is empty for a run that succeeded; ``path`` is the
+    executed notebook; ``skipped`` says that the published page was still valid and nothing was run.
+    """
+
+    page: str
+    profile: str
+    parameters: dict[str, Value]
+    fingerprint: str
+    when: str
+    seconds: float
+    system: str
+    data: str = "none reported"
+    datasets: tuple[str, ...] = ()
+    error: str = ""
+    path: str = ""
+    skipped: bool = False
 
 
 def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Parameter]) -> None:

@@ -12,8 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-import sicmir
-from sicmir import panel
+from sicmir import __version__, panel
 from sicmir.errors import ParameterError
 
 KINDS = {"host": 0.3, "programme": 0.3, "cohort": 0.25, "none": 0.15}
@@ -239,7 +238,7 @@ def _adata(values: np.ndarray, obs: pd.DataFrame, names: Sequence[str], **facts:
         "dataset": "toy",
         **facts,
         "synthetic": True,
-        "version": sicmir.__version__,
+        "version": __version__,
         "sources": pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in sources.items()}),
     }
     return adata
