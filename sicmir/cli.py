@@ -165,8 +165,11 @@ def run(
     values = pages.parse([(n, v) for n, _, v in (p.partition("=") for p in parameter or [])], known)
     if out is None:
         out = paths.project() / "results" / "runs" / f"{page}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    from sicmir.data import check_paired
     from sicmir.runner import run_page
 
+    if "dataset" in values:
+        check_paired(values["dataset"])
     done = run_page(page, values, profile, out)
     typer.echo(f"{page} ran in {done.seconds:.0f} s on {done.data} data: {done.path}")
 

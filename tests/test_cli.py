@@ -72,13 +72,23 @@ def test_parameters_are_listed(root):
         assert "  -p seed <int>  [default: 0]  seed of the split" in done.output
 
 
-def test_run_writes_to_a_folder_of_its_own(root):
+def test_run_writes_to_a_folder_of_its_own(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b c").mkdir()
     done = call("run", "10_first", "-p", "seed", "-3", "-p", "dataset", "a=b c")
     assert done.exit_code == 0, done.output
     (written,) = root.glob("results/runs/10_first-*/10_first.ipynb")
     assert str(written) in done.stdout
     assert "-3 a=b c" in outputs(written)
     assert not (root / "book" / "pages").exists()
+
+
+def test_an_unknown_data_set_is_told_before_the_page_runs(root):
+    done = call("run", "10_first", "-p", "dataset", "tcga_small")
+    assert done.exit_code == 1
+    assert "Did you mean tcga-small" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (root / "results").exists()
 
 
 def test_a_failing_page_gives_its_traceback_and_exit_code_1(root, tmp_path):

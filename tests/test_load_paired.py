@@ -191,7 +191,7 @@ def test_load_gives_all_files_or_the_only_one(publish, tmp_path):
 
 def test_unknown_key_and_no_such_folder():
     for call in (load, load_paired):
-        with pytest.raises(ManifestError, match=r"Did you mean tcga-small.*no such file or folder"):
+        with pytest.raises(ManifestError, match=r"Did you mean tcga-small.*no such path exists"):
             call("tgca-small")
 
 
@@ -245,3 +245,18 @@ def test_tcga_small_has_307_pairs(real_data):
         rows = (mrna.obs["cohort"] == cohort).to_numpy()
         host, guest = mrna[rows, "MEST"].X[:, 0], mirna[rows, "hsa-mir-335"].X[:, 0]
         assert np.corrcoef(host, guest)[0, 1] > 0.5
+
+
+def test_a_data_set_that_cannot_be_is_refused_before_anything_long_starts(tmp_path):
+    (tmp_path / "mrna.csv").write_text("sample\n")
+    for name, told in (
+        (str(tmp_path / "mrna.csv"), "is a file; give the folder"),
+        (str(tmp_path / "nothere"), "There is no folder"),
+        ("tcga_small", "Did you mean tcga-small.*'auto', 'toy' and paths"),
+    ):
+        with pytest.raises(ManifestError, match=told):
+            sicmir.data.check_paired(name)
+        with pytest.raises(ManifestError, match=told):
+            load_paired(name)
+    for name in ("auto", "toy", "tcga-small", tmp_path):
+        sicmir.data.check_paired(name)

@@ -1,6 +1,6 @@
 """Data: the manifest, getting files, reading them, and data sets by name."""
 
-from sicmir.data.catalogue import describe, load, load_paired
+from sicmir.data.catalogue import check_paired, describe, load, load_paired
 from sicmir.data.fetching import fetch, fetch_file, status
 from sicmir.data.folder import read_folder
 from sicmir.data.manifest import Dataset, FileEntry, Manifest, load_manifest
@@ -12,6 +12,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "Reader",
+    "check_paired",
     "describe",
     "fetch",
     "fetch_file",

@@ -22,6 +22,7 @@ from sicmir.data.readers import READERS, read, reader_for
 from sicmir.errors import DataError, ManifestError, ParameterError, UnreachableError
 
 AUTO = "tcga-small"
+AUTO_NAME, TOY_NAME = "auto", "toy"
 
 
 def describe() -> pd.DataFrame:
@@ -127,7 +128,7 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
     dataset = str(dataset)
     if level not in (None, *LEVELS):
         raise ParameterError(f"level={level!r}: expected 'mature', 'stem-loop' or None.")
-    if dataset == "auto":
+    if dataset == AUTO_NAME:
         try:
             return load_paired(AUTO, level)
         except UnreachableError as error:
@@ -135,15 +136,14 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
                 f"SYNTHETIC DATA: no real data set could be reached. {error}", UserWarning, stacklevel=2
             )
             return load_paired("toy", level)
-    if dataset == "toy":
+    if dataset == TOY_NAME:
         from sicmir import toy
 
         return toy.paired_bulk(**({"level": level} if level else {}))
     if dataset in load_manifest():
         return _from_manifest(dataset, level)
+    check_paired(dataset)
     folder = Path(dataset).expanduser()
-    if not folder.is_dir():
-        _unknown(dataset)
     mrna, mirna = read_folder(folder, level)
     return pair(mrna, _of_level(mirna, level, dataset), dataset=folder.resolve().name)
 
@@ -242,6 +242,29 @@ def _of_level(mirna: ad.AnnData, level: str | None, dataset: str) -> ad.AnnData:
     return mirna
 
 
+def check_paired(dataset: str | Path) -> None:
+    """Make sure that :func:`load_paired` could know a data set, before anything long is started.
+
+    Raises
+    ------
+    ManifestError
+        If it is neither ``auto``, ``toy``, a key of the manifest nor a folder.
+    """
+    dataset = str(dataset)
+    path = Path(dataset).expanduser()
+    if dataset in (AUTO_NAME, TOY_NAME) or dataset in load_manifest() or path.is_dir():
+        return
+    if path.is_file():
+        raise ManifestError(
+            f"{path} is a file; give the folder that holds the tables mrna, mirna and samples."
+        )
+    if "/" in dataset:
+        raise ManifestError(
+            f"There is no folder {path}. Expected a folder with the tables mrna, mirna and samples."
+        )
+    _unknown(dataset)
+
+
 def _unknown(dataset: str) -> None:
     """Name the closest keys, and say that no such path exists either.
 
@@ -253,4 +276,6 @@ def _unknown(dataset: str) -> None:
     try:
         load_manifest()[dataset]
     except ManifestError as error:
-        raise ManifestError(f"{error} There is no such file or folder either.") from None
+        raise ManifestError(
+            f"{error} Besides these there are {AUTO_NAME!r}, {TOY_NAME!r} and paths; no such path exists."
+        ) from None

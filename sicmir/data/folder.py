@@ -67,7 +67,8 @@ def read_folder(folder: Path, level: str | None) -> tuple[ad.AnnData, ad.AnnData
         missing = "mrna" if mrna_path is None else LEVELS[level]
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise ReadError(
-            f"{folder}: expected {missing}.* ({', '.join(FORMATS)}) for level {level}, found only: {there}."
+            f"{folder}: expected a table {missing} ({', '.join(FORMATS)}; names in lower case) for {level} "
+            f"miRNAs, found: {there}."
         )
     samples = _samples(samples_path) if samples_path else None
     found = []
@@ -139,7 +140,11 @@ def _table(path: Path, modality: str, units: str, level: str, samples: pd.DataFr
         frame = _frame(path)
         axis = frame.columns[0] if frame.shape[1] else ""
         if axis not in ("sample", "feature"):
-            raise ReadError(f"{path}: expected a first column 'sample' or 'feature', found {axis!r}.")
+            found = "one without a name" if axis.startswith("Unnamed") else repr(axis)
+            raise ReadError(
+                f"{path}: expected a first column called 'sample' (samples in rows) or 'feature' (genes or "
+                f"miRNAs in rows), separated as the ending says; found {found}."
+            )
         frame = frame.set_index(axis)
         text = [name for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
         if text:
@@ -196,8 +201,8 @@ def _labels(
     unnamed = names[(told["patient"] == "").to_numpy() & ~barcoded]
     if len(unnamed):
         raise DataError(
-            f"{path}: sample {unnamed[0]} is no TCGA barcode and has no patient; expected a column "
-            "patient in samples.*."
+            f"{path}: sample {unnamed[0]} is no TCGA barcode and the table samples gives it no patient (its "
+            "donor). Add a column 'patient', in lower case."
         )
     if (told["cohort"] == "").any():
         raise DataError(f"{path}: sample {names[(told['cohort'] == '').to_numpy()][0]} has no cohort.")
