@@ -20,6 +20,9 @@ TransformName = Literal["frozen", "rank", "cohort"]
 """``frozen``: mean and SD of the training samples; ``rank``: normal scores within the sample;
 ``cohort``: z-score within the submitted samples."""
 
+MOST_LOG2 = 30.0
+"""Largest value that log2(x+1) of an expression is taken to have: no normalised count reaches 2**30."""
+
 MIN_COHORT = 3
 """Fewest samples of which the ``cohort`` transform takes a mean and an SD."""
 
@@ -181,6 +184,15 @@ class InputTransform:
             raise DataError(
                 f"{infinite.size} genes hold infinite values (first: {shown}). Expected log2(x+1), "
                 "NaN where not measured; look for a logarithm of 0."
+            )
+        if self.name == "frozen" and np.nanmax(values, initial=0.0) > MOST_LOG2:
+            row, column = np.unravel_index(np.nanargmax(values), values.shape)
+            gene = (
+                genes[column] if genes is not None and len(genes) == values.shape[1] else f"column {column}"
+            )
+            raise DataError(
+                f"Row {row}, {gene}: found {values[row, column]:.6g}; expected log2(x+1), which stays below "
+                f"{MOST_LOG2:.0f}. Take the logarithm first, in the units of the training data."
             )
         return values
 

@@ -40,7 +40,7 @@ def test_frozen_uses_the_training_statistics_only(matrix):
 @pytest.mark.parametrize("column", [np.full(5, 0.1), np.full(5, np.nan), [3.0, *[np.nan] * 4]])
 def test_frozen_gives_0_for_a_gene_whose_spread_is_unknown(column):
     training = np.column_stack([column, np.arange(5.0)]).astype(np.float32)
-    out = InputTransform("frozen").fit(training).transform([[50.0, 2.0], [0.1, 4.0]])
+    out = InputTransform("frozen").fit(training).transform([[20.0, 2.0], [0.1, 4.0]])
     np.testing.assert_array_equal(out[:, 0], 0)
     assert out[1, 1] > 0
 
@@ -124,3 +124,13 @@ def test_misuse_is_refused(matrix):
         InputTransform("frozen").state()
     with pytest.raises(DataError, match="at least 3 samples, found 2"):
         InputTransform("cohort").fit(matrix).transform(matrix[:2])
+
+
+def test_linear_values_are_refused_where_units_matter():
+    X = np.array([[3.0, 250_000.0], [4.0, 7.0]])
+    fitted = InputTransform("frozen", genes=["PSME1", "ATF1"]).fit(np.log2(X + 1))
+    with pytest.raises(DataError, match="Row 0, ATF1: found 250000; expected log2"):
+        fitted.transform(X)
+    with pytest.raises(DataError, match="expected log2"):
+        InputTransform("frozen").fit(X)
+    assert np.isfinite(InputTransform("rank").fit(X).transform(X)).all()

@@ -12,10 +12,10 @@ import pandas as pd
 
 from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
+from sicmir.normalise import MOST_LOG2
 
 # A million reads of one feature per million: log2(1e6 + 1) = 19.93, and a little for rounding.
 MOST_PER_MILLION = 20.0
-MOST_LOG2 = 30.0  # a thousand million: no normalised count of mRNA comes near
 _LOG_RATIO = re.compile(r"log2 ?\([^()]+/[^()]+\)", re.IGNORECASE)
 
 
