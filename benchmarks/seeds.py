@@ -2,8 +2,8 @@
 
     python benchmarks/seeds.py [SEED ...]
 
-Prints the median correlation over miRNAs of ridge, the network and their mean on tcga-small for each seed (0, 1 and 2
-by default; about two minutes a seed), in the four scopes of the chapter. SICMIR_THREADS sets the threads.
+Prints the median correlation over miRNAs of ridge, the network and their mean on tcga-small for each seed
+(0, 1 and 2 by default), in the four scopes of the chapter. SICMIR_THREADS sets the threads.
 """
 
 import sys
@@ -21,7 +21,7 @@ def main(seeds: list[int]) -> None:
     for seed in seeds:
         found = compare(mrna, mirna, ["ridge", "sicmir", "sicmir+ridge"], seed=seed)
         league = found.league(n_resamples=2)
-        tables[seed] = league.pivot(index="scope", columns="method", values="median")
+        tables[seed] = league.pivot_table(index="scope", columns="method", values="median")
     table = pd.concat(tables, names=["seed"])
     print(table.round(3))
     print("mean over seeds")
