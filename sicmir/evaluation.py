@@ -167,7 +167,7 @@ def find_mirnas(observed: pd.DataFrame, wanted: str) -> list[str]:
     -------
     Names of columns, in the order of ``wanted``; names that are not in the data are left out.
     """
-    short = observed.columns.str.lower().str.replace(r"^[a-z]{3}-(?=mir|let)|-[35]p$", "", regex=True)
+    short = observed.columns.str.lower().str.replace(r"^hsa-|-[35]p$", "", regex=True)
     found: list[str] = []
     for name in filter(None, (part.strip().lower() for part in wanted.split(","))):
         keys = zip(observed.columns, short, strict=True)

@@ -84,7 +84,7 @@ def test_unknown_methods_other_samples_and_silent_mirnas_are_refused(toy_pair):
 
 
 def test_short_names_find_mirnas_of_either_level_and_the_most_expressed_wins():
-    columns = ["hsa-mir-122", "hsa-miR-21-5p", "hsa-miR-21-3p", "hsa-mir-1226", "hsa-let-7a-1", "toy-miR-001"]
+    columns = ["hsa-mir-122", "hsa-miR-21-5p", "hsa-miR-21-3p", "hsa-mir-1226", "hsa-let-7a-1", "toy-miR-122"]
     observed = pd.DataFrame(np.arange(12.0).reshape(2, 6), columns=columns)
     assert evaluation.find_mirnas(observed, "miR-122, mir-21,let-7a-1,miR-9") == [
         "hsa-mir-122",
