@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.normalise import InputTransform
+from sicmir.normalise import InputTransform, finite_matrix
 
 NEARLY_COMPLETE = 0.95
 """Share of the genes measured anywhere that a nearly complete sample has."""
@@ -86,7 +86,7 @@ class GaussianImputer:
         DataError
             If there are fewer than 2 samples, nothing is measured, or a value is infinite.
         """
-        values = _checked(X)
+        values = finite_matrix(X)
         measured = ~np.isnan(values)
         self.unmeasured_ = ~measured.any(axis=0)
         if len(values) < 2 or self.unmeasured_.all():
@@ -126,7 +126,7 @@ class GaussianImputer:
             If a sample has no measured gene, the number of genes is another one, or a value is infinite.
         """
         mean, covariance = self._fitted()
-        filled = _checked(X).copy()
+        filled = finite_matrix(X).copy()
         if filled.shape[1] != len(mean):
             raise DataError(f"Expected {len(mean)} genes as in training, found {filled.shape[1]}.")
         measured = ~np.isnan(filled)
@@ -265,21 +265,6 @@ class FilledGenes:
         sd = self.transform_.state()["sd"]
         scaled = self.transform_.transform(values).astype(np.float64) * (sd / np.maximum(sd, SD_FLOOR))
         return np.where(np.isnan(values), np.nan, np.clip(scaled, -Z_LIMIT, Z_LIMIT))
-
-
-def _checked(X: np.ndarray) -> np.ndarray:
-    values = np.asarray(X, dtype=np.float64)
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(
-            f"Expected samples × genes with at least one of each, found the shape {values.shape}."
-        )
-    infinite = np.flatnonzero(np.isinf(values).any(axis=0))
-    if infinite.size:
-        raise DataError(
-            f"{infinite.size} genes hold infinite values (first: column {infinite[0]}). Expected finite "
-            "values, NaN where not measured."
-        )
-    return values
 
 
 def _means(values: np.ndarray, measured: np.ndarray) -> np.ndarray:

@@ -172,19 +172,7 @@ class InputTransform:
 
     def _values(self, X: np.ndarray | pd.DataFrame) -> np.ndarray:
         genes = list(X.columns) if isinstance(X, pd.DataFrame) else self.genes
-        values = np.asarray(X, dtype=np.float64)
-        if values.ndim != 2 or 0 in values.shape:
-            raise DataError(
-                f"Expected samples x genes with at least one of each, found the shape {values.shape}."
-            )
-        infinite = np.flatnonzero(np.isinf(values).any(axis=0))
-        if infinite.size:
-            named = genes is not None and len(genes) == values.shape[1]
-            shown = ", ".join(str(genes[i]) if named else f"column {i}" for i in infinite[:5])
-            raise DataError(
-                f"{infinite.size} genes hold infinite values (first: {shown}). Expected log2(x+1), "
-                "NaN where not measured; look for a logarithm of 0."
-            )
+        values = finite_matrix(X, genes)
         if self.name == "frozen" and np.nanmax(values, initial=0.0) > MOST_LOG2:
             row, column = np.unravel_index(np.nanargmax(values), values.shape)
             gene = (
@@ -195,6 +183,30 @@ class InputTransform:
                 f"{MOST_LOG2:.0f}. Take the logarithm first, in the units of the training data."
             )
         return values
+
+
+def finite_matrix(X: np.ndarray | pd.DataFrame, genes: Sequence[str] | None = None) -> np.ndarray:
+    """Samples x genes as float64, after checking that there is something and nothing infinite; NaN may stay.
+
+    Raises
+    ------
+    DataError
+        If there is no sample or no gene, or a value is infinite; names the first ``genes`` concerned.
+    """
+    values = np.asarray(X, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(
+            f"Expected samples x genes with at least one of each, found the shape {values.shape}."
+        )
+    infinite = np.flatnonzero(np.isinf(values).any(axis=0))
+    if infinite.size:
+        named = genes is not None and len(genes) == values.shape[1]
+        shown = ", ".join(str(genes[i]) if named else f"column {i}" for i in infinite[:5])
+        raise DataError(
+            f"{infinite.size} genes hold infinite values (first: {shown}). Expected finite values, "
+            "NaN where not measured; look for a logarithm of 0."
+        )
+    return values
 
 
 def _mean_sd(values: np.ndarray, min_samples: int) -> tuple[np.ndarray, np.ndarray]:

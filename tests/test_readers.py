@@ -210,3 +210,17 @@ def test_pancan_annotations(tmp_path):
     path.write_text("a\tb\n1\t2\n")
     with pytest.raises(ReadError, match="cancer type"):
         read(path, "pancan_annotations")
+
+
+@pytest.mark.parametrize(
+    ("reader", "called"), [("h5ad", "anndata.read_h5ad"), ("rtcga_rnaseq", "rdata.read_rda")]
+)
+def test_too_little_memory_is_not_blamed_on_the_file(reader, called, tmp_path, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(called, exhausted)
+    (tmp_path / "file").write_bytes(b"content")
+    arguments = {"cohort": "ACC"} if reader == "rtcga_rnaseq" else {}
+    with pytest.raises(MemoryError):
+        read(tmp_path / "file", reader, **arguments)

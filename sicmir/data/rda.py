@@ -40,11 +40,12 @@ def read_single(path: Path) -> pd.DataFrame:
         with _no_garbage_collection(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="rdata")  # what it guesses at is checked below
             objects = rdata.read_rda(path, constructor_dict=constructors)
+    except MemoryError:  # no fault of the file
+        raise
     except Exception as error:  # the parser raises whatever the bytes make it stumble over
         raise ReadError(
             f"{path}: not a readable .rda file ({type(error).__name__}: {error}). It may be truncated; "
-            "delete it "
-            "and fetch it again."
+            "delete it and fetch it again."
         ) from error
     if not isinstance(objects, dict):  # an .rds under the wrong name
         objects = {"one unnamed object": objects}

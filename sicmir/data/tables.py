@@ -188,6 +188,8 @@ def h5ad(path: Path, *, modality: str = "mrna", units: str = "") -> ad.AnnData:
     """
     try:
         adata = ad.read_h5ad(path)
+    except MemoryError:  # no fault of the file
+        raise
     except Exception as error:  # h5py and anndata raise many kinds on a damaged file
         raise ReadError(f"{path}: not a readable .h5ad file ({type(error).__name__}: {error}).") from error
     if adata.X is None or 0 in adata.shape:
