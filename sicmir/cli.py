@@ -91,12 +91,13 @@ def data() -> None:
 def train(
     dataset: Annotated[str, typer.Argument(help="Manifest key, or folder with a paired data set.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
-    seed: Annotated[int, typer.Option(help="Seed of the split and of the weights.")] = 0,
+    method: Annotated[str, typer.Option(help="network or kernel.")] = "network",
+    seed: Annotated[int, typer.Option(help="Seed of the split and of the network's weights.")] = 0,
 ) -> None:
-    """Train a network on a paired data set and save it as a model bundle."""
+    """Train a model on a paired data set and save it as a model bundle."""
     from sicmir.recipe import train_bundle
 
-    train_bundle(dataset, out, seed=seed, progress=True)
+    train_bundle(dataset, out, method=method, seed=seed, progress=True)
     typer.echo(f"The model bundle is in {out}.")
 
 
@@ -131,7 +132,9 @@ def verify_published(
             f"{'' if row.reproduced else 'not '}reproduced, largest difference {row.max_difference:.3g}, "
             f"median {row.median_difference:.3g}"
         )
-    typer.echo(f"Reproduced in the order {done.bundle.network.order}; the file says {done.file_order}.")
+    typer.echo(
+        f"Reproduced in the order {done.bundle.predictor.network.order}; the file says {done.file_order}."
+    )
 
 
 @app.command(cls=_Pairs)

@@ -45,6 +45,7 @@ class GaussianImputer:
     of these, every sample serves: a gene's mean over the samples that have it, a pair's covariance over the
     samples that have both genes, 0 with fewer than 10. Such a matrix may have negative eigenvalues, which
     are set to 0; the nearest positive semidefinite matrix (Higham 1988, doi 10.1016/0024-3795(88)90223-6).
+    It is kept at half precision.
 
     A gene that is measured in no training sample is told in ``unmeasured_``. It is filled with 0, the neutral
     value of standardised input, and where it is measured later it changes no other gene.
@@ -108,7 +109,8 @@ class GaussianImputer:
             size, axes = np.linalg.eigh(covariance)
             covariance = (axes * np.maximum(size, 0)) @ axes.T
             covariance = (covariance + covariance.T) / 2
-        self.covariance_ = covariance
+        # Half precision is what a bundle stores; rounded before use, the stored model is the same model.
+        self.covariance_ = covariance.astype(np.float16).astype(np.float64)
         # Without any variance the mean is all there is, whatever positive number is added.
         self.ridge_ = self.shrinkage * covariance.diagonal()[~self.unmeasured_].mean() or 1.0
         return self
@@ -149,14 +151,14 @@ class GaussianImputer:
         mean, covariance = self._fitted()
         return {
             "mean": mean.astype(np.float32),
-            "covariance": covariance.astype(np.float32),
+            "covariance": covariance.astype(np.float16),
             "ridge": np.asarray(self.ridge_),
             "unmeasured": self.unmeasured_.copy(),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a fitted imputer from :meth:`state`; values are those of float32.
+        """Rebuild a fitted imputer from :meth:`state`.
 
         Raises
         ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ class MaskedKernelRidge:
 
     **Input.** Genes are standardised and missing ones filled in by :class:`sicmir.imputation.FilledGenes`.
     Each is multiplied by a weight of mean square 1: the root of its mean squared correlation, within cohorts,
-    with all miRNAs.
+    with all miRNAs. The inputs of training samples are kept at half precision.
 
     **Kernel.** Two samples a and b with p such genes are alike by
 
@@ -82,6 +82,8 @@ class MaskedKernelRidge:
         If an option is out of range.
     """
 
+    kind: ClassVar[str] = "kernel"
+
     def __init__(
         self,
         linear: float = 0.4,
@@ -102,7 +104,8 @@ class MaskedKernelRidge:
             if not valid:
                 raise ParameterError(f"{name} should be {expected}; found {value!r}.")
         self.linear, self.rate, self.noise = float(linear), float(rate), float(noise)
-        self.batches, self.shrinkage, self.min_samples = dict(batches), shrinkage, min_samples
+        self.batches = {column: float(variance) for column, variance in batches.items()}
+        self.shrinkage, self.min_samples = float(shrinkage), int(min_samples)
 
     def fit(self, X: np.ndarray, Y: np.ndarray, obs: pd.DataFrame) -> Self:
         """Learn from training samples.
@@ -134,7 +137,7 @@ class MaskedKernelRidge:
         genes = self.genes_.transform(X)
         cohort = pd.factorize(obs["cohort"])[0]
         self.weights_ = _gene_weights(_within(genes, cohort), _within(Y, cohort))
-        inputs = genes * self.weights_
+        inputs = _rounded(genes * self.weights_)
 
         self.centre_ = np.nanmean(Y, axis=0)
         covariance = self.linear / inputs.shape[1] * linear_kernel(inputs) + self._near(inputs, inputs)
@@ -190,7 +193,7 @@ class MaskedKernelRidge:
                 f"members should be from 2 to {len(inputs)}, the samples of the model; found {members}."
             )
         smaller = copy.copy(self)
-        smaller.centres_ = _group_means(inputs, members)
+        smaller.centres_ = _rounded(_group_means(inputs, members))
         rng = np.random.default_rng(seed)
         points = np.vstack([inputs, inputs + 0.3 * rng.standard_normal(inputs.shape)])
         features = self._near(points, smaller.centres_)
@@ -204,30 +207,38 @@ class MaskedKernelRidge:
         self._check_fitted()
         return {
             **{key: getattr(self, f"{key}_").astype(np.float32) for key in _ARRAYS},
+            "centres": self.centres_.astype(np.float16),
             "kept": self.kept_.copy(),
-            "rate": np.asarray(self.rate),
             **{f"genes.{key}": value for key, value in self.genes_.state().items()},
         }
 
+    def facts(self) -> dict[str, Any]:
+        """The options, by name."""
+        options = ("linear", "rate", "noise", "batches", "shrinkage", "min_samples")
+        return {name: copy.copy(getattr(self, name)) for name in options}
+
     @classmethod
-    def from_state(cls, state: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a fitted model from :meth:`state`. It predicts; ``fit`` would use the default options.
+    def from_state(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild a fitted model from :meth:`facts` and :meth:`state`.
 
         Raises
         ------
         BundleError
-            If an array is absent, unexpected, of the wrong shape or not finite.
+            If an option or an array is absent, unexpected or not valid: of the wrong shape, or not finite.
         """
-        own = {key: value for key, value in state.items() if not key.startswith("genes.")}
-        expected = {*_ARRAYS, "kept", "rate"}
-        if set(own) != expected:
+        own = {key: value for key, value in arrays.items() if not key.startswith("genes.")}
+        expected = {*_ARRAYS, "kept"}
+        if set(own) != expected or set(facts) != set(cls().facts()):
             raise BundleError(
-                f"The state of the kernel model should hold genes.* and {sorted(expected)}; found "
-                f"{sorted(own)}."
+                f"The state of the kernel model should hold genes.* and {sorted(expected)}, its facts "
+                f"{sorted(cls().facts())}; found {sorted(own)} and {sorted(facts)}."
             )
-        model = cls()
+        try:
+            model = cls(**facts)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BundleError(f"The kernel model does not take its own options: {error}") from error
         model.genes_ = FilledGenes.from_state(
-            {key.removeprefix("genes."): value for key, value in state.items() if key not in own}
+            {key.removeprefix("genes."): value for key, value in arrays.items() if key not in own}
         )
         model.kept_ = np.array(own["kept"], dtype=bool)
         genes, mirnas = len(model.genes_.imputer_.mean_), int(model.kept_.sum())
@@ -237,7 +248,6 @@ class MaskedKernelRidge:
             "dual": (len(own["dual"]), mirnas),
             "coef": (genes, mirnas),
             "centre": (mirnas,),
-            "rate": (),
         }
         for key, shape in shapes.items():
             array = np.array(own[key], dtype=np.float64)
@@ -246,7 +256,7 @@ class MaskedKernelRidge:
                     f"The array {key!r} of the kernel model should be finite with the shape {shape}; its "
                     f"shape is {array.shape}."
                 )
-            setattr(model, key if key == "rate" else f"{key}_", array)
+            setattr(model, f"{key}_", array)
         return model
 
     def _check_fitted(self) -> None:
@@ -267,6 +277,11 @@ class MaskedKernelRidge:
                 covariance += variance * (label[:, None] == label)
         # What batches took up of the mean would be missing from predictions.
         return covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None] + covariance.mean()
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Values of half precision, as a bundle stores them: what is fitted to them fits the stored ones too."""
+    return values.astype(np.float16).astype(np.float64)
 
 
 def _within(values: np.ndarray, cohort: np.ndarray) -> np.ndarray:

@@ -1,12 +1,14 @@
-"""The bundle: a trained network with everything a prediction needs, in two files without pickle."""
+"""The bundle: a predictor with everything a prediction needs, in plain files without pickle."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,16 +16,15 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-import safetensors
-import safetensors.torch
-import torch
 
-from sicmir.architecture import SicmirNetwork, torch_threads
+from sicmir import arrays
 from sicmir.errors import BundleError
-from sicmir.normalise import InputTransform
+from sicmir.predictors import Predictor, predictor_class
 
-FORMAT = 1
-WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+FORMAT = 2
+WEIGHTS, DESCRIPTION, TRUST = "weights.safetensors", "model.json", "trust.csv"
+SHIPPED = Path(__file__).parent / "weights" / "default"
+"""Folder of the bundle that comes with the package."""
 
 
 def check_free(folder: str | Path, overwrite: bool = False) -> None:
@@ -44,34 +45,50 @@ def check_free(folder: str | Path, overwrite: bool = False) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A trained network with all it takes to use it and to judge it.
+    """A predictor with all it takes to use it and to judge it.
 
     Attributes
     ----------
-    network
-        The trained network, in evaluation mode.
+    predictor
+        The fitted model, see :class:`sicmir.predictors.Predictor`.
     genes
         Landmark symbols in input order.
     mirnas
         miRNA names in output order.
     level
         ``"mature"`` or ``"stem-loop"``: what the names stand for. The two are never mixed.
-    transform
-        Fitted input transform: from log2 expression to network input.
-    target_mean, target_sd
-        Per miRNA, mean and SD of log2(RPM+1) over the training samples; float32, length n_mirnas.
+    units
+        Of the predictions: ``"log2(RPM+1)"``, or ``"z-score"`` of the published network.
+    trust
+        How far each miRNA can be believed: one row a miRNA, in the order of ``mirnas``. Numbers, truth values
+        and text; read back from CSV, categories are text and the empty text is missing.
+    domain
+        What inputs the model knows, a ``sicmir.domain.Domain``: any object with ``state()``, whose class
+        rebuilds it by ``from_state(arrays)``.
     card
         Training data with checksums, split, seed, options, measured metrics, versions.
+
+    Raises
+    ------
+    BundleError
+        If the rows of ``trust`` are not the miRNAs.
     """
 
-    network: SicmirNetwork
+    predictor: Predictor
     genes: list[str]
     mirnas: list[str]
     level: str
-    transform: InputTransform
-    target_mean: np.ndarray
-    target_sd: np.ndarray
+    units: str
+    trust: pd.DataFrame | None = None
+    domain: Any = None
     card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.trust is not None and list(self.trust.index) != self.mirnas:
+            raise BundleError(
+                f"The trust table should have one row for each of the {len(self.mirnas)} miRNAs, in their "
+                f"order; it has {len(self.trust)} rows, first {list(self.trust.index[:3])}."
+            )
 
     def predict_array(self, landmarks: np.ndarray) -> np.ndarray:
         """Predict from an array that is already in panel order.
@@ -79,29 +96,31 @@ class Bundle:
         Parameters
         ----------
         landmarks
-            Samples × genes, log2(x+1) in the units of the training data; NaN = not measured, which
-            enters the network as its neutral value.
+            Samples × genes, log2(x+1) in the units of the training data; NaN = not measured.
 
         Returns
         -------
-        Samples × miRNAs, predicted log2(RPM+1), float32.
+        Samples × miRNAs, float32, in ``units``; NaN for a miRNA that the predictor could not learn.
 
         Raises
         ------
         BundleError
-            If the number of genes is not that of the model.
+            If the number of genes is not that of the model, or the predictor is one of other miRNAs.
         DataError
-            If a value is infinite.
+            If a value is infinite, or a sample has no measured gene.
         """
         if landmarks.ndim != 2 or landmarks.shape[1] != len(self.genes):
             raise BundleError(
                 f"Model input: expected samples × {len(self.genes)} genes, found shape {landmarks.shape}. "
                 "Bring the data into panel order with sicmir.panel.align first."
             )
-        inputs = torch.from_numpy(self.transform.transform(landmarks))
-        with torch_threads(), torch.inference_mode():
-            standardised = self.network(inputs).numpy()
-        return standardised * self.target_sd + self.target_mean
+        predicted = self.predictor.predict(landmarks)
+        if predicted.shape != (len(landmarks), len(self.mirnas)):
+            raise BundleError(
+                f"The predictor gave the shape {predicted.shape} for {len(landmarks)} samples and the "
+                f"{len(self.mirnas)} miRNAs of the bundle; it belongs to other miRNAs."
+            )
+        return predicted
 
     def save(
         self,
@@ -109,7 +128,7 @@ class Bundle:
         overwrite: bool = False,
         tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
     ) -> Path:
-        """Write the bundle to a folder, whole or not at all.
+        """Write the bundle to a folder, whole or not at all. Equal bundles give equal files.
 
         Parameters
         ----------
@@ -123,21 +142,32 @@ class Bundle:
         Raises
         ------
         BundleError
-            If the folder is there already and ``overwrite`` is false, or is no bundle.
+            If the folder is there already and ``overwrite`` is false, or is no bundle, or a table is called
+            ``trust``.
         """
         folder = Path(folder)
         check_free(folder, overwrite)
+        if "trust" in tables:
+            raise BundleError(f"The name trust belongs to {TRUST} of the bundle; call the table otherwise.")
+        trust = None
+        if self.trust is not None:
+            trust = self.trust.to_csv(index_label="mirna", lineterminator="\n").encode()
+        description = self._description(trust)
+        weights = arrays.to_bytes(self._arrays(), _identity(description))
+        description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+        description["content_sha256"] = _content_hash(description)
+        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+
         part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
         part.mkdir(parents=True)
         try:
-            weights = self._tensors()
             # save_file would make a file that nobody else may read.
-            content = safetensors.torch.save(weights, metadata=self._weights_metadata())
-            (part / WEIGHTS).write_bytes(content)
-            description = self._description(_sha256(part / WEIGHTS))
+            (part / WEIGHTS).write_bytes(weights)
+            if trust is not None:
+                (part / TRUST).write_bytes(trust)
             for name, table in tables.items():
                 table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
-            (part / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+            (part / DESCRIPTION).write_text(text)
             if folder.exists():
                 old = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.old")
                 folder.replace(old)
@@ -149,95 +179,71 @@ class Bundle:
             shutil.rmtree(part, ignore_errors=True)
         return folder
 
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        arrays = {f"transform.{name}": value for name, value in self.transform.state().items()}
-        arrays |= {"target.mean": self.target_mean, "target.sd": self.target_sd}
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-        return tensors | {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
+    def _arrays(self) -> dict[str, np.ndarray]:
+        parts = {"predictor": self.predictor} | ({} if self.domain is None else {"domain": self.domain})
+        return {f"{group}.{k}": v for group, part in parts.items() for k, v in part.state().items()}
 
-    def _weights_metadata(self) -> dict[str, str]:
-        # One key: safetensors writes several in random order, and equal bundles should be equal files.
-        facts = {
-            "architecture": self.network.architecture,
-            "genes_sha256": _names_hash(self.genes),
-            "mirnas_sha256": _names_hash(self.mirnas),
-        }
-        return {"sicmir": json.dumps(facts, sort_keys=True)}
-
-    def _description(self, weights_sha256: str) -> dict[str, Any]:
-        content = {
+    def _description(self, trust: bytes | None) -> dict[str, Any]:
+        return {
             "format": FORMAT,
+            "predictor": {"kind": self.predictor.kind, "facts": self.predictor.facts()},
             "genes": self.genes,
             "mirnas": self.mirnas,
             "level": self.level,
-            "transform": self.transform.name,
+            "units": self.units,
+            "trust_sha256": None if trust is None else hashlib.sha256(trust).hexdigest(),
             "card": self.card,
-            "weights_sha256": weights_sha256,
         }
-        return content | {"content_sha256": _content_hash(content)}
 
 
-def load_model(folder: str | Path) -> Bundle:
+def load_model(folder: str | Path = "default") -> Bundle:
     """Read a bundle that :meth:`Bundle.save` wrote. Nothing in it is executed.
+
+    Parameters
+    ----------
+    folder
+        Folder of the bundle; ``"default"`` is the one that comes with the package.
 
     Raises
     ------
     BundleError
-        If a file is missing, truncated or altered, or the format is not known.
+        If a file is missing, truncated or altered, the format is not known, or the package came without a
+        bundle.
     """
+    if folder == "default":
+        folder = SHIPPED
+        if not (folder / DESCRIPTION).is_file():
+            raise BundleError(
+                f"This installation of sicmir came without a model (expected {folder}). Give the folder of a "
+                "bundle; `sicmir train DATASET --out FOLDER` makes one. A folder called default is ./default."
+            )
     folder = Path(folder)
     description = _read_description(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise BundleError(f"{folder}: expected {WEIGHTS}, which is not there. Copy the whole bundle again.")
-    found = _sha256(path)
-    if found != description["weights_sha256"]:
+    _read_checked(folder / WEIGHTS, description["weights_sha256"])
+    found, identity = arrays.read(folder / WEIGHTS)
+    if identity != _identity(description):
         raise BundleError(
-            f"{path}: expected SHA-256 {description['weights_sha256']}, found {found}. The file is truncated "
-            "or was altered; copy or train the bundle again."
+            f"{folder}: {DESCRIPTION} and {WEIGHTS} are not of one model: their predictor, genes or miRNAs "
+            "differ. The two files come from different bundles; copy the whole bundle again."
         )
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("sicmir", "{}"))
-        tensors = safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise BundleError(f"{path}: not a readable safetensors file ({error}).") from error
-    for kind in ("genes", "mirnas"):
-        if metadata.get(f"{kind}_sha256") != _names_hash(description[kind]):
-            raise BundleError(
-                f"{folder}: the {kind} of {DESCRIPTION} are not those the weights were trained with. "
-                "The two files come from different bundles; copy the whole bundle again."
-            )
-    return _assemble(folder, description, metadata.get("architecture"), tensors)
+    return _assemble(folder, description, arrays.grouped(found))
 
 
-def _assemble(
-    folder: Path, description: dict[str, Any], architecture: dict[str, Any], tensors: dict[str, torch.Tensor]
-) -> Bundle:
-    groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "transform": {}, "target": {}}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = tensor
+def _assemble(folder: Path, description: dict[str, Any], groups: dict[str, dict[str, np.ndarray]]) -> Bundle:
+    predictor, domain, trust = description["predictor"], None, None
     try:
-        network = SicmirNetwork(**architecture)
-        network.load_state_dict(groups["network"])
-        transform = InputTransform.from_state(
-            description["transform"], {name: tensor.numpy() for name, tensor in groups["transform"].items()}
-        )
-        mean, sd = groups["target"]["mean"].numpy(), groups["target"]["sd"].numpy()
-    except (RuntimeError, KeyError) as error:
-        raise BundleError(
-            f"{folder}: {WEIGHTS} lacks a tensor that the architecture needs: {error}"
-        ) from error
+        predictor = predictor_class(predictor["kind"]).from_state(predictor["facts"], groups["predictor"])
+        if "domain" in groups:
+            domain = import_module("sicmir.domain").Domain.from_state(groups["domain"])
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from error
+    if description["trust_sha256"] is not None:
+        trust = _trust_from_csv(_read_checked(folder / TRUST, description["trust_sha256"]))
     return Bundle(
-        network=network.eval(),
-        genes=description["genes"],
-        mirnas=description["mirnas"],
-        level=description["level"],
-        transform=transform,
-        target_mean=mean,
-        target_sd=sd,
-        card=description["card"],
+        predictor=predictor,
+        **{key: description[key] for key in ("genes", "mirnas", "level", "units", "card")},
+        trust=trust,
+        domain=domain,
     )
 
 
@@ -262,14 +268,38 @@ def _read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _read_checked(path: Path, stated: str) -> bytes:
+    if not path.is_file():
+        raise BundleError(
+            f"{path.parent}: expected {path.name}, which is not there. Copy the whole bundle again."
+        )
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != stated:
+        raise BundleError(
+            f"{path}: expected SHA-256 {stated}, found {found}. The file is truncated "
+            "or was altered; copy or train the bundle again."
+        )
+    return content
 
 
-def _names_hash(names: list[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+def _identity(description: dict[str, Any]) -> dict[str, Any]:
+    """What the weights file says of itself, so that it cannot pass for that of another bundle."""
+    names = {key: hashlib.sha256("\n".join(description[key]).encode()) for key in ("genes", "mirnas")}
+    return {"predictor": description["predictor"]} | {f"{k}_sha256": v.hexdigest() for k, v in names.items()}
 
 
 def _content_hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _trust_from_csv(content: bytes) -> pd.DataFrame:
+    # Only what is empty is missing: a text may well be "NA".
+    return pd.read_csv(
+        io.BytesIO(content),
+        index_col="mirna",
+        dtype={"mirna": str},
+        keep_default_na=False,
+        na_values=[""],
+        float_precision="round_trip",
+    )

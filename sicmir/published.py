@@ -18,6 +18,7 @@ from sicmir.errors import BundleError, DataError
 from sicmir.gene_names import find_landmark
 from sicmir.model import Bundle
 from sicmir.normalise import InputTransform
+from sicmir.predictors import NetworkPredictor
 from sicmir.published_weights import N_GENES, N_MIRNAS, Weights, read_weights
 
 DATASET = "sicmir-published"
@@ -125,7 +126,7 @@ def verify_published(
         inputs = panel.align(_load(source, progress))
         expected = _expected(_load(golden, progress), golden, inputs, source, bundles[found.order].mirnas)
         for order, bundle in bundles.items():
-            predicted = _run(bundle.network, inputs.X) if scored else bundle.predict_array(inputs.X)
+            predicted = _run(bundle.predictor.network, inputs.X) if scored else bundle.predict_array(inputs.X)
             difference = np.abs(predicted - expected)
             rows.append((order, pair, len(predicted), float(difference.max()), float(np.median(difference))))
     columns = ["order", "pair", "n_samples", "max_difference", "median_difference"]
@@ -171,14 +172,15 @@ def _bundle(weights: Weights, order: LayerOrder | None, progress: bool) -> Bundl
     network = weights.network(order)
     first = network.layers[0].weight.data
     first.copy_(first[:, torch.from_numpy(np.argsort(places))])  # columns in panel order
+    transform = InputTransform.from_state("cohort", {"n_genes": np.asarray(N_GENES)})
     return Bundle(
-        network=network,
+        predictor=NetworkPredictor(
+            network, transform, np.zeros(N_MIRNAS, np.float32), np.ones(N_MIRNAS, np.float32)
+        ),
         genes=panel.landmarks()["symbol"].tolist(),
         mirnas=mirnas,
         level="mature",
-        transform=InputTransform.from_state("cohort", {"n_genes": np.asarray(N_GENES)}),
-        target_mean=np.zeros(N_MIRNAS, np.float32),
-        target_sd=np.ones(N_MIRNAS, np.float32),
+        units="z-score",
         card=_card(weights, network.order),
     )
 

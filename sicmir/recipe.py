@@ -15,10 +15,17 @@ from sicmir import data, metrics, panel, splits
 from sicmir.baselines import CONTROLS
 from sicmir.errors import ParameterError
 from sicmir.evaluation import check_same_samples, detected_names
+from sicmir.kernel import MaskedKernelRidge
 from sicmir.model import Bundle, check_free
+from sicmir.predictors import NetworkPredictor
 from sicmir.training import NetworkRegressor
 
 CONTROLS_SHOWN = ("cohort-mean", "ridge")
+METHODS: dict[str, type[NetworkRegressor | MaskedKernelRidge]] = {
+    "network": NetworkRegressor,
+    "kernel": MaskedKernelRidge,
+}
+"""What :func:`train` can train."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,22 +37,25 @@ class Trained:
     bundle
         The model.
     history
-        Losses by epoch, see :class:`sicmir.training.NetworkRegressor`.
+        Losses by epoch, see :class:`sicmir.training.NetworkRegressor`; None for the kernel method, which
+        has no epochs.
     test
         Rows (method, miRNA): metrics on donors that took part in neither training nor early stopping,
-        for the network and the controls.
+        for the model, called ``sicmir`` whatever its method, and the controls.
     split
         One row a sample: train or test.
     """
 
     bundle: Bundle
-    history: pd.DataFrame
+    history: pd.DataFrame | None
     test: pd.DataFrame
     split: pd.DataFrame
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Write the bundle, and beside it ``history.csv``, ``test_metrics.csv`` and ``split.csv``."""
-        tables = {"history": self.history, "test_metrics": self.test.reset_index(), "split": self.split}
+        """Write the bundle, and beside it ``test_metrics.csv``, ``split.csv`` and any ``history.csv``."""
+        tables = {"test_metrics": self.test.reset_index(), "split": self.split}
+        if self.history is not None:
+            tables["history"] = self.history
         return self.bundle.save(folder, overwrite, tables)
 
 
@@ -53,6 +63,7 @@ def train(
     mrna: AnnData,
     mirna: AnnData,
     *,
+    method: str = "network",
     test_fraction: float = 0.2,
     seed: int = 0,
     min_coverage: float = 0.5,
@@ -60,26 +71,31 @@ def train(
     progress: bool = True,
     **options: Any,
 ) -> Trained:
-    """Train the network on most donors and measure it once on the others.
+    """Train a model on most donors and measure it once on the others.
 
     Parameters
     ----------
     mrna, mirna
         Samples × genes, log2(x+1), and samples × miRNAs, log2(RPM+1), as :func:`sicmir.load_paired`
         gives them. miRNAs with RPM > 1 in at least half of the *training* samples are learnt.
+    method
+        ``"network"``, see :class:`sicmir.training.NetworkRegressor`, or ``"kernel"``, see
+        :class:`sicmir.kernel.MaskedKernelRidge`.
     test_fraction
         Share of the donors of each cohort kept for the test.
     seed
-        Of both splits, the weights and the batches.
+        Of the split, and with the network of its own split, its weights and batches.
     min_coverage
         Smallest share of the landmarks that the data must measure, see :func:`sicmir.panel.align`.
-    checkpoint, progress, **options
-        As for :class:`sicmir.training.NetworkRegressor`.
+    checkpoint, progress
+        As for :class:`sicmir.training.NetworkRegressor`; the kernel method has no use for them.
+    **options
+        Of the class of the method.
 
     Raises
     ------
     DataError, PanelError, ParameterError
-        If data or options cannot be trained on.
+        If data, method or options cannot be trained with.
     """
     check_same_samples(mrna, mirna)
     aligned = panel.align(mrna, min_coverage=min_coverage)
@@ -87,11 +103,9 @@ def train(
     split = splits.holdout(obs, test_fraction, seed)
     mirnas = detected_names(mirna[split.train])
     X, Y = aligned.X, mirna[:, mirnas].to_df().to_numpy()
-    try:
-        network = NetworkRegressor(seed=seed, checkpoint=checkpoint, progress=progress, **options)
-    except TypeError as error:
-        raise ParameterError(f"{error}; the options are those of sicmir.training.NetworkRegressor.") from None
-    estimators = {"sicmir": network} | {name: CONTROLS[name].make(seed) for name in CONTROLS_SHOWN}
+    own = {"seed": seed, "checkpoint": checkpoint, "progress": progress} if method == "network" else {}
+    model = _make(method, **own, **options)
+    estimators = {"sicmir": model} | {name: CONTROLS[name].make(seed) for name in CONTROLS_SHOWN}
     tables = {}
     for name, estimator in estimators.items():
         estimator.fit(X[split.train], Y[split.train], obs.iloc[split.train])
@@ -99,21 +113,29 @@ def train(
         cohort = obs["cohort"].iloc[split.test].to_numpy()
         tables[name] = metrics.per_mirna(Y[split.test], predicted, cohort, names=list(mirnas))
     test = pd.concat(tables, names=["method", "mirna"])
+    history, predictor = None, model
+    if isinstance(model, NetworkRegressor):
+        history = model.history_
+        predictor = NetworkPredictor(model.network_, model.transform_, model.target_mean_, model.target_sd_)
     bundle = Bundle(
-        network=network.network_,
+        predictor=predictor,
         genes=list(aligned.var_names),
         mirnas=list(mirnas),
         level=str(mirna.uns["sicmir"]["level"]),
-        transform=network.transform_,
-        target_mean=network.target_mean_,
-        target_sd=network.target_sd_,
-        card=_card(mrna, mirna, split, test_fraction, network, test),
+        units=str(mirna.uns["sicmir"]["units"]).replace(" ", ""),
+        card=_card(mrna, mirna, split, test_fraction, seed, model, test),
     )
-    return Trained(bundle, network.history_, test, splits.table([split], obs))
+    return Trained(bundle, history, test, splits.table([split], obs))
 
 
 def train_bundle(
-    dataset: str | Path, out: str | Path, *, seed: int = 0, progress: bool = True, **options: Any
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    method: str = "network",
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
 ) -> Trained:
     """Load a paired data set, train on it and save the bundle; go on where an earlier call was interrupted.
 
@@ -123,22 +145,40 @@ def train_bundle(
         As for :func:`sicmir.load_paired`.
     out
         Folder of the bundle. It must not hold one yet.
-    seed, progress, **options
+    method, seed, progress, **options
         As for :func:`train`.
 
     Raises
     ------
     BundleError
-        If ``out`` is taken; this is checked before the training.
+        If ``out`` is taken.
+    ParameterError
+        If there is no such method. Both are checked before any work.
     """
     out = Path(out).expanduser()
     check_free(out)
+    _make(method)
     mrna, mirna = data.load_paired(dataset)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
-    trained = train(mrna, mirna, seed=seed, checkpoint=checkpoint, progress=progress, **options)
+    trained = train(
+        mrna, mirna, method=method, seed=seed, checkpoint=checkpoint, progress=progress, **options
+    )
     trained.save(out)
-    checkpoint.unlink(missing_ok=True)
+    if method == "network":  # any checkpoint beside another method's bundle is of another training
+        checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _make(method: str, **options: Any) -> NetworkRegressor | MaskedKernelRidge:
+    if method not in METHODS:
+        raise ParameterError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    kind = METHODS[method]
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise ParameterError(
+            f"{error}; the options are those of {kind.__module__}.{kind.__name__}."
+        ) from None
 
 
 def _card(
@@ -146,10 +186,15 @@ def _card(
     mirna: AnnData,
     split: splits.Split,
     test_fraction: float,
-    network: NetworkRegressor,
+    seed: int,
+    model: NetworkRegressor | MaskedKernelRidge,
     test: pd.DataFrame,
 ) -> dict[str, Any]:
     train_obs = mirna.obs.iloc[split.train]
+    if isinstance(model, NetworkRegressor):
+        options, engine = model.options | {"epochs_trained": model.epochs_}, ("torch",)
+    else:
+        options, engine = model.facts(), ("scipy", "scikit-learn")
     facts = mirna.uns["sicmir"]
     sources = [adata.uns["sicmir"].get("sources") for adata in (mrna, mirna)]
     files = pd.concat([table for table in sources if table is not None])
@@ -169,11 +214,12 @@ def _card(
         "split": {
             "kind": "donors held out in each cohort",
             "test_fraction": test_fraction,
+            "seed": seed,
             "n_train_samples": len(split.train),
             "n_test_samples": len(split.test),
             "test_donors": sorted(mirna.obs["donor"].iloc[split.test].astype(str).unique()),
         },
-        "options": network.options | {"epochs_trained": network.epochs_},
+        "options": options,
         "test_metrics": {
             method: {
                 str(key): round(float(value), 4)
@@ -181,6 +227,6 @@ def _card(
             }
             for method, table in test.groupby(level="method")
         },
-        "versions": {name: version(name) for name in ("sicmir", "torch", "numpy", "anndata")}
+        "versions": {name: version(name) for name in ("sicmir", *engine, "numpy", "anndata")}
         | {"python": platform.python_version()},
     }

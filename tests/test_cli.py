@@ -136,7 +136,9 @@ def test_train_hands_its_options_on_and_names_the_bundle(monkeypatch):
     monkeypatch.setitem(sys.modules, "sicmir.recipe", recipe)
     done = call("train", "tiny", "--out", "my-model", "--seed", "4")
     assert done.output == "The model bundle is in my-model.\n"
-    assert asked == [(("tiny", Path("my-model")), {"seed": 4, "progress": True})]
+    assert asked == [(("tiny", Path("my-model")), {"method": "network", "seed": 4, "progress": True})]
+    call("train", "tiny", "--out", "my-model", "--method", "kernel")
+    assert asked[1][1] == {"method": "kernel", "seed": 0, "progress": True}
 
 
 def test_help_needs_no_heavy_package():

@@ -1,4 +1,5 @@
 import copy
+import json
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,9 @@ def brute_force(X, Y, obs, new):
     r = np.array([[np.corrcoef(a, b)[0, 1] for b in square.T] for a in deviation[0].T])
     weights = np.sqrt((r**2).mean(axis=1))
     weights /= np.sqrt((weights**2).mean())
-    return z * weights, (new - X.mean(axis=0)) / X.std(axis=0) * weights, T
+    # The model keeps its inputs at half precision.
+    kept = (z * weights).astype(np.float16).astype(float)
+    return kept, (new - X.mean(axis=0)) / X.std(axis=0) * weights, T
 
 
 def brute_kernel(A, B):
@@ -212,12 +215,14 @@ def test_a_compressed_model_holds_no_sample_and_predicts_nearly_as_well(toy):
 def test_the_state_rebuilds_the_model_and_a_broken_one_is_refused(toy, fitted):
     new = toy[0][:6].copy()
     new[:3, ::2] = np.nan
-    for model in (fitted, fitted.compress(5)):
-        state = model.state()
+    other = MaskedKernelRidge(rate=0.9, batches={"plate": 1}, min_samples=5).fit(*toy[:3])
+    assert np.abs(other.predict(new) - fitted.predict(new)).max() > 0.01
+    for model in (other, fitted, fitted.compress(5)):
+        facts, state = json.loads(json.dumps(model.facts())), model.state()
         assert all(value.dtype != object for value in state.values())
-        np.testing.assert_allclose(
-            MaskedKernelRidge.from_state(state).predict(new), model.predict(new), atol=1e-3
-        )
+        rebuilt = MaskedKernelRidge.from_state(facts, state)
+        np.testing.assert_allclose(rebuilt.predict(new), model.predict(new), atol=1e-3)
+        assert rebuilt.facts() == model.facts()
     for key, value, named in (
         ("dual", state["dual"][:, 1:], "dual"),
         ("coef", np.full_like(state["coef"], np.nan), "coef"),
@@ -226,9 +231,18 @@ def test_the_state_rebuilds_the_model_and_a_broken_one_is_refused(toy, fitted):
         ("genes.transform_sd", -state["genes.transform_sd"], "sd"),
     ):
         with pytest.raises(BundleError, match=named):
-            MaskedKernelRidge.from_state(state | {key: value})
+            MaskedKernelRidge.from_state(facts, state | {key: value})
     with pytest.raises(BundleError, match="extra"):
-        MaskedKernelRidge.from_state(state | {"extra": state["dual"]})
+        MaskedKernelRidge.from_state(facts, state | {"extra": state["dual"]})
+    for wrong, told in (
+        (facts | {"rate": -1.0}, "rate should be"),
+        (facts | {"rate": "steep"}, "does not take"),
+        (facts | {"batches": [1]}, "does not take"),
+        ({key: value for key, value in facts.items() if key != "rate"}, "'rate'.*found"),
+        (facts | {"extra": 1}, "'extra'"),
+    ):
+        with pytest.raises(BundleError, match=told):
+            MaskedKernelRidge.from_state(wrong, state)
 
 
 def test_bad_input_is_refused(toy, fitted):

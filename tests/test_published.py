@@ -86,7 +86,8 @@ def test_the_bundle_predicts_z_scores_from_a_cohort_and_says_so(authors, tmp_pat
     np.testing.assert_allclose(bundle.predict_array(x), expected, rtol=1e-4, atol=1e-4)
     assert bundle.genes == panel.landmarks()["symbol"].tolist()
     assert bundle.mirnas[658] == "hsa-miR-125b-5p"
-    assert (len(bundle.mirnas), bundle.level, bundle.transform.name) == (1298, "mature", "cohort")
+    assert (len(bundle.mirnas), bundle.level, bundle.units) == (1298, "mature", "z-score")
+    assert bundle.predictor.transform.name == "cohort"
     assert bundle.card["output_units"] == "z-score"
     assert bundle.card["source"]["licence"] == "GPL-3.0"
     assert bundle.card["layer_order"] == {"file": "mixed", "used": "mixed"}
@@ -94,7 +95,8 @@ def test_the_bundle_predicts_z_scores_from_a_cohort_and_says_so(authors, tmp_pat
     assert "another file" in bundle.card["source"]["url"]
     again = load_model(bundle.save(tmp_path / "bundle"))
     assert (again.predict_array(x) == bundle.predict_array(x)).all()
-    assert again.network.order == "mixed"
+    assert again.units == "z-score"
+    assert again.predictor.network.order == "mixed"
 
 
 def test_genes_are_mapped_by_name_and_the_wrong_aliases_are_not_used(authors, tmp_path):
@@ -104,7 +106,7 @@ def test_genes_are_mapped_by_name_and_the_wrong_aliases_are_not_used(authors, tm
     bundle = import_published(save(module, tmp_path / "w.pth"))
     z = scipy.stats.zscore(np.random.default_rng(2).normal(size=(6, 977)), ddof=0)
     np.testing.assert_allclose(bundle.predict_array(z), outputs(module, z[:, ::-1]), rtol=1e-4, atol=1e-4)
-    assert verify_published(tmp_path / "w.pth").bundle.network.order == "mixed"
+    assert verify_published(tmp_path / "w.pth").bundle.predictor.network.order == "mixed"
     authors(module, genes=[{"MIF": "GIF"}.get(symbol, symbol) for symbol in symbols])
     with pytest.raises(BundleError, match=r"not the 977 of the panel \(unknown: \['GIF'\]\)"):
         import_published(tmp_path / "w.pth")
@@ -117,7 +119,7 @@ def test_verify_finds_the_order_that_reproduces_the_authors_output(order, author
     save(module, folder / "DNN_miRNA.pth")
     authors.state(folder)
     done = verify_published()
-    assert (done.bundle.network.order, done.file_order) == (order, order)
+    assert (done.bundle.predictor.network.order, done.file_order) == (order, order)
     assert len(done.table) == 6
     assert set(done.table["pair"]) == {"demo", "glioblastoma"}
     assert (done.table["reproduced"] == (done.table["order"] == order)).all()
@@ -137,7 +139,7 @@ def test_verify_trusts_the_output_more_than_the_numbering_of_the_file(authors, t
     for ours, theirs in zip((0, 2, 4, 6, 8), (0, 1, 4, 5, 8), strict=True):
         filed.model[ours].load_state_dict(meant.model[theirs].state_dict())
     done = verify_published(save(filed, tmp_path / "w.pth"))
-    assert (done.bundle.network.order, done.file_order) == ("norm-relu", "relu-norm")
+    assert (done.bundle.predictor.network.order, done.file_order) == ("norm-relu", "relu-norm")
     assert done.bundle.card["layer_order"] == {"file": "relu-norm", "used": "norm-relu"}
 
 
@@ -147,7 +149,7 @@ def test_verify_refuses_other_weights_and_tells_the_distance(authors, tmp_path):
     module.model[8].bias.data[7] += 0.25
     with pytest.raises(BundleError, match="nearest is 'mixed' with a largest difference of 0.25 "):
         verify_published(save(module, tmp_path / "w.pth"))
-    assert verify_published(tmp_path / "w.pth", tolerance=0.3).bundle.network.order == "mixed"
+    assert verify_published(tmp_path / "w.pth", tolerance=0.3).bundle.predictor.network.order == "mixed"
 
 
 def test_verify_refuses_an_output_of_other_samples(authors, tmp_path):
@@ -181,7 +183,7 @@ def test_commands(authors, tmp_path):
     out = str(tmp_path / "bundle")
     done = CliRunner().invoke(cli.app, ["import-published", path, "--out", out])
     assert "z-scores, not log2(RPM+1)" in done.output
-    assert load_model(out).network.order == "mixed"
+    assert load_model(out).predictor.network.order == "mixed"
     done = CliRunner().invoke(cli.app, ["import-published", path, "--out", out + "2", "--order", "none"])
     assert (done.exit_code, "no layer order 'none'" in done.stderr) == (1, True)
 

@@ -7,11 +7,17 @@ from sicmir import metrics, panel, recipe
 from sicmir.errors import BundleError, DataError, ParameterError
 
 QUICK = {"hidden": 24, "epochs": 8, "patience": 8, "progress": False}
+OPTIONS = {"network": QUICK, "kernel": {"method": "kernel", "noise": 0.2, "progress": False}}
+
+
+@pytest.fixture(scope="module", params=OPTIONS)
+def method(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def trained(toy_pair):
-    return recipe.train(*toy_pair, test_fraction=0.3, seed=3, **QUICK)
+def trained(toy_pair, method):
+    return recipe.train(*toy_pair, test_fraction=0.3, seed=3, **OPTIONS[method])
 
 
 def test_test_metrics_are_those_of_the_saved_model_on_unseen_donors(trained, toy_pair, tmp_path):
@@ -32,34 +38,60 @@ def test_test_metrics_are_those_of_the_saved_model_on_unseen_donors(trained, toy
     np.testing.assert_allclose(saved["pearson"], trained.test["pearson"], rtol=1e-4)
 
 
-def test_card_tells_what_the_model_was_trained_on(trained, toy_pair):
+def test_card_tells_what_the_model_was_trained_on(trained, toy_pair, method):
     card = trained.bundle.card
     assert card["training_data"]["dataset"] == "toy"
     assert card["training_data"]["synthetic"] is True
     n_test = card["split"]["n_test_samples"]
     assert card["training_data"]["n_samples"] + n_test == toy_pair[0].n_obs
-    assert card["options"]["seed"] == 3
-    assert card["options"]["epochs_trained"] == 8
-    assert trained.bundle.level == "mature"
+    assert card["split"]["seed"] == 3
+    assert (trained.bundle.level, trained.bundle.units) == ("mature", "log2(RPM+1)")
+    assert trained.bundle.predictor.kind == method
+    if method == "network":
+        assert (card["options"]["seed"], card["options"]["epochs_trained"]) == (3, 8)
+        assert "torch" in card["versions"]
+    else:
+        assert (card["options"]["noise"], card["options"]["rate"]) == (0.2, 0.6)
+        assert "scikit-learn" in card["versions"]
 
 
-def test_mirnas_are_chosen_on_training_samples_alone(toy_pair):
+def test_the_network_alone_has_a_history(trained, method, tmp_path):
+    trained.save(tmp_path / "model")
+    assert (trained.history is None) == (method == "kernel")
+    assert (tmp_path / "model" / "history.csv").exists() == (method == "network")
+
+
+def test_the_kernel_method_recovers_what_was_planted_and_nothing_else():
+    mrna, mirna = sicmir.toy.paired_bulk(n_donors=40, n_cohorts=3, n_genes=977, n_mirnas=40, seed=3)
+    test = recipe.train(mrna, mirna, method="kernel", test_fraction=0.3).test.loc["sicmir"]
+    kind = mirna.uns["truth"]["mirnas"]["kind"].to_numpy()[mirna.var_names.get_indexer(test.index)]
+    within = test["pearson_within"].groupby(kind).median()
+    assert within["programme"] > 0.6
+    assert abs(within["none"]) < 0.2
+
+
+def test_mirnas_are_chosen_on_training_samples_alone(toy_pair, method):
     """A miRNA seen in test donors only must not be learnt."""
     mrna, mirna = toy_pair
     split = sicmir.recipe.splits.holdout(mirna.obs, 0.3, 3)
     changed = mirna.copy()
     changed.X[split.train, 0] = 0
     changed.X[split.test, 0] = 12
-    names = recipe.train(mrna, changed, test_fraction=0.3, seed=3, **QUICK).bundle.mirnas
+    names = recipe.train(mrna, changed, test_fraction=0.3, seed=3, **OPTIONS[method]).bundle.mirnas
     assert mirna.var_names[0] not in names
     assert len(names) > 10
 
 
-def test_train_bundle_writes_a_bundle_and_never_over_one(monkeypatch, toy_pair, tmp_path):
+def test_train_bundle_writes_a_bundle_and_never_over_one(monkeypatch, toy_pair, tmp_path, method):
     monkeypatch.setattr(recipe.data, "load_paired", lambda dataset: toy_pair)
-    recipe.train_bundle("toy", tmp_path / "model", **QUICK)
-    assert sicmir.load_model(tmp_path / "model").card["training_data"]["synthetic"] is True
+    recipe.train_bundle("toy", tmp_path / "model", **OPTIONS[method])
+    bundle = sicmir.load_model(tmp_path / "model")
+    assert (bundle.card["training_data"]["synthetic"], bundle.predictor.kind) == (True, method)
     assert [p.name for p in tmp_path.iterdir()] == ["model"], "no checkpoint stays"
+    if method == "kernel":
+        (tmp_path / "second.checkpoint").write_text("of an interrupted training of the network")
+        recipe.train_bundle("toy", tmp_path / "second", **OPTIONS[method])
+        assert (tmp_path / "second.checkpoint").exists()
 
     def never(*args, **kwargs):
         raise AssertionError("the check comes before the work")
@@ -69,27 +101,41 @@ def test_train_bundle_writes_a_bundle_and_never_over_one(monkeypatch, toy_pair, 
         recipe.train_bundle("toy", tmp_path / "model")
 
 
+def test_an_unknown_method_is_refused_before_any_data_are_read(monkeypatch, toy_pair, tmp_path):
+    def never(dataset):
+        raise AssertionError("the check comes before the work")
+
+    monkeypatch.setattr(recipe.data, "load_paired", never)
+    with pytest.raises(ParameterError, match="no method 'forest'; choose one of network, kernel"):
+        recipe.train_bundle("toy", tmp_path / "model", method="forest")
+    with pytest.raises(ParameterError, match="no method 'forest'"):
+        recipe.train(*toy_pair, method="forest")
+
+
 def test_unknown_option_and_disjoint_samples_are_refused(toy_pair):
     mrna, mirna = toy_pair
-    with pytest.raises(ParameterError, match="momentum"):
+    with pytest.raises(ParameterError, match="momentum.*sicmir.training.NetworkRegressor"):
         recipe.train(mrna, mirna, momentum=0.9, progress=False)
+    with pytest.raises(ParameterError, match="hidden.*sicmir.kernel.MaskedKernelRidge"):
+        recipe.train(mrna, mirna, method="kernel", hidden=24)
+    with pytest.raises(ParameterError, match="noise should be"):
+        recipe.train(mrna, mirna, method="kernel", noise=-1)
     with pytest.raises(DataError, match="not the same samples"):
         recipe.train(mrna[:20], mirna[20:40], **QUICK)
 
 
-def test_what_test_donors_express_changes_nothing_in_the_model(toy_pair, trained):
+def test_what_test_donors_express_changes_nothing_in_the_model(toy_pair, trained, method):
     """Leakage of any kind, of targets, inputs, scalers or controls, would show."""
     mrna, mirna = (adata.copy() for adata in toy_pair)
     test = recipe.splits.holdout(mirna.obs, 0.3, 3).test
     rng = np.random.default_rng(5)
     mrna.X[test] = rng.uniform(0, 12, (len(test), mrna.n_vars))
     mirna.X[test] = rng.uniform(0, 12, (len(test), mirna.n_vars))
-    other = recipe.train(mrna, mirna, test_fraction=0.3, seed=3, **QUICK).bundle
-    for name, tensor in trained.bundle.network.state_dict().items():
-        assert (tensor == other.network.state_dict()[name]).all(), name
-    for name, array in trained.bundle.transform.state().items():
-        np.testing.assert_array_equal(array, other.transform.state()[name])
-    np.testing.assert_array_equal(trained.bundle.target_mean, other.target_mean)
+    other = recipe.train(mrna, mirna, test_fraction=0.3, seed=3, **OPTIONS[method]).bundle
+    state, other_state = trained.bundle.predictor.state(), other.predictor.state()
+    assert set(state) == set(other_state)
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, other_state[name], err_msg=name)
 
 
 def test_controls_are_fitted_on_the_training_donors(toy_pair, trained):
