@@ -26,11 +26,14 @@ Matrix = np.ndarray | pd.DataFrame
 
 @dataclass(frozen=True)
 class Metric:
-    """Facts of a column of :func:`per_mirna`; ``title`` are words for an axis, with the unit."""
+    """Facts of a column of :func:`per_mirna`; ``title`` are words for an axis, with the unit.
+
+    ``higher_is_better`` is None where neither is, as for a coverage, which has a level to meet.
+    """
 
     name: str
     range: tuple[float, float]
-    higher_is_better: bool
+    higher_is_better: bool | None
     title: str
     reference: str = ""
 

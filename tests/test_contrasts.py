@@ -139,6 +139,29 @@ def test_effects_of_toy_cohorts_are_the_planted_ones():
     assert error.abs().max() < 4
 
 
+def test_cohort_against_the_rest_is_recovered_for_every_cohort():
+    """Labels are arbitrary: each cohort in turn is the case and all other samples the reference."""
+    _, mirna = sicmir.toy.paired_bulk(40, 4, 977, 80, normal_fraction=0, seed=6)
+    values, obs = mirna.to_df(), mirna.obs
+    means = mirna.uns["truth"]["cohort_means"]
+    rng = np.random.default_rng(7)
+    good = values + rng.normal(scale=0.5, size=values.shape)
+    other = good.iloc[rng.permutation(len(values))].set_axis(values.index)
+    flat = values * 0 + values.mean()
+    for cohort in means:
+        measured, *predicted = (
+            contrasts.effects(v, obs["cohort"], obs["donor"], case=cohort)
+            for v in (values, good, other, flat)
+        )
+        planted = (means[cohort] - means.drop(columns=cohort).mean(axis=1)).where(means.min(axis=1) > 4)
+        assert contrasts.top_k_recall(planted, measured["effect"].reindex(planted.index), 10) >= 0.9
+        recall = [contrasts.top_k_recall(measured["effect"], table["effect"], 10) for table in predicted]
+        assert recall[0] >= 0.9
+        assert recall[1] <= 0.4
+        assert recall[2] <= 0.2
+        assert contrasts.agreement(measured, predicted[0], 10)["effect_spearman"] > 0.95
+
+
 def test_bad_input_is_refused(toy):
     values, obs = toy
     with pytest.raises(ParameterError, match="needs the donor"):

@@ -1,0 +1,323 @@
+"""Prediction intervals of each miRNA that need no assumption about the distribution of the errors.
+
+Split conformal prediction takes the errors of samples that the model never saw and lets the interval be as
+wide as the share ``level`` of them needs (Vovk et al. 2005, doi 10.1007/b106715; Lei et al. 2018,
+doi 10.1080/01621459.2017.1307116). It holds for a new donor that is exchangeable with the donors behind the
+errors: for donors of the same cohorts, not for a cancer type or a platform that was not among them.
+
+Samples of one donor are not exchangeable with those of others. Each donor therefore counts once: a sample
+weighs 1 / (samples of its donor), and a new donor, whose error is unknown, weighs as much as any other
+(hierarchical conformal prediction, Lee, Barber & Willett 2023, doi 10.48550/arXiv.2306.06342). The
+interval then covers a sample drawn from a new donor with probability ``level`` or more for any number of
+donors. Of the choices of Dunn, Wasserman & Ramdas 2023 (doi 10.1080/01621459.2022.2060112), pooling the
+distributions of the donors without the new donor's weight holds only for many donors, and drawing one sample
+a donor holds but leaves data and a random draw in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sicmir.errors import DataError, ParameterError
+from sicmir.metrics import Metric, matched
+
+Spread = Sequence[float] | np.ndarray | pd.Series
+
+_LEI = "Lei et al. 2018, doi 10.1080/01621459.2017.1307116"
+
+INTERVAL_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("coverage", (0.0, 1.0), None, "Share of measured values inside the interval", _LEI),
+        Metric("mean_width", (0.0, float("inf")), False, "Mean width of the interval, log2(RPM+1)", _LEI),
+    )
+}
+"""The metrics of :func:`coverage` by column name. A narrow interval is better at the same coverage only."""
+
+ROUNDING = 1e-9
+"""Sums of weights such as 1/3 may miss the level by less than this."""
+
+
+def half_widths(
+    observed: pd.DataFrame,
+    predicted: pd.DataFrame,
+    donor: Sequence[str] | pd.Series,
+    *,
+    level: float = 0.9,
+    spread: Spread | None = None,
+) -> pd.Series:
+    """Half width of the prediction interval of each miRNA.
+
+    For n donors it is the smallest score s such that the weights of all scores up to s add up to at least
+    ``level`` (n + 1), where the samples of a donor that measured the miRNA share the weight 1. With one
+    sample a donor that is the score of rank ceil((n + 1) level). It is NaN, no interval, where
+    n < level / (1 - level), so below 9 donors at 90 %: no finite width would do.
+
+    The predictions must come from models that never saw the donor. If it is one model, its intervals have
+    at least the level; for out-of-fold predictions and a final model trained on all donors that is
+    approximate (Vovk 2015, doi 10.1007/s10472-013-9368-4), and donors kept aside tell how well it is met.
+
+    Parameters
+    ----------
+    observed, predicted
+        Samples x miRNAs in log2(RPM+1), NaN where not measured; matched by their labels.
+    donor
+        Donor of each sample; a Series is matched by its index.
+    level
+        Share of new values that the interval should hold.
+    spread
+        For each sample a number above 0 that tells how large its errors are expected to be, known without
+        its miRNA. The score is then the absolute error / spread (locally weighted, Lei et al. 2018), and
+        :func:`intervals` must be given the spread of the new samples. All 1 if not given.
+
+    Returns
+    -------
+    Series
+        Index miRNA; log2(RPM+1), or multiples of the spread.
+
+    Raises
+    ------
+    DataError
+        If labels do not agree, a value is infinite, or a spread is not above 0.
+    ParameterError
+        If ``level`` is not between 0 and 1.
+    """
+    _check_level(level)
+    x, y, mirnas, donors = matched(observed, predicted, donor, "donor")
+    scores = np.abs(x - y) / _spread(spread, observed.index)
+    used = np.isfinite(scores)
+    per_donor = np.zeros((donors.max(initial=-1) + 1, len(mirnas)))
+    np.add.at(per_donor, donors, used)
+    weights = np.divide(1.0, per_donor[donors], out=np.zeros(x.shape), where=used)
+    needed = level * ((per_donor > 0).sum(axis=0) + 1)
+    # NaN sorts last with weight 0, so it is never the first score that reaches what is needed.
+    order = np.argsort(scores, axis=0, kind="stable")
+    reached = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0) >= needed * (1 - ROUNDING)
+    result = np.full(len(mirnas), np.nan)
+    finite = reached.any(axis=0)
+    columns = np.flatnonzero(finite)
+    result[finite] = scores[order[reached.argmax(axis=0)[finite], columns], columns]
+    return pd.Series(result, index=mirnas, name="half_width")
+
+
+def intervals(
+    predicted: pd.DataFrame, half_widths: pd.Series, spread: Spread | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lower and upper bound of every prediction: predicted ± half width x spread.
+
+    Bounds below 0 become 0, since log2(RPM+1) has no smaller values; the predictions stay as they are.
+
+    Parameters
+    ----------
+    predicted
+        Samples x miRNAs in log2(RPM+1).
+    half_widths
+        As :func:`half_widths` gives them, for all these miRNAs and perhaps others.
+    spread
+        Spread of these samples if the half widths were taken with one.
+
+    Returns
+    -------
+    lower, upper
+        Samples x miRNAs in log2(RPM+1); NaN where the miRNA has no interval or was not predicted.
+
+    Raises
+    ------
+    DataError
+        If a miRNA has no entry in ``half_widths`` or occurs twice, a value is infinite, or a half width is
+        negative or a spread not above 0.
+    """
+    if predicted.columns.has_duplicates or half_widths.index.has_duplicates:
+        raise DataError("The miRNAs of predictions and half widths should be unique.")
+    absent = predicted.columns.difference(half_widths.index)
+    if len(absent):
+        raise DataError(
+            f"{len(absent)} of {predicted.shape[1]} predicted miRNAs have no half width (first: "
+            f"{absent[0]}). Take both from one model."
+        )
+    widths = half_widths.loc[predicted.columns].to_numpy(dtype=np.float64)
+    values = predicted.to_numpy(dtype=np.float64)
+    if np.isinf(values).any() or np.isinf(widths).any() or (widths < 0).any():
+        raise DataError("Predictions and half widths should be finite, and half widths at least 0.")
+    reach = widths * _spread(spread, predicted.index)
+    labels = {"index": predicted.index, "columns": predicted.columns}
+    return (
+        pd.DataFrame(np.maximum(values - reach, 0), **labels),
+        pd.DataFrame(np.maximum(values + reach, 0), **labels),
+    )
+
+
+def coverage(
+    observed: pd.DataFrame,
+    lower: pd.DataFrame,
+    upper: pd.DataFrame,
+    donor: Sequence[str] | pd.Series,
+    cohort: Sequence[str] | pd.Series | None = None,
+) -> pd.DataFrame:
+    """How often the intervals of each miRNA hold the measured value, and how wide they are.
+
+    Parameters
+    ----------
+    observed
+        Samples x miRNAs in log2(RPM+1), NaN where not measured; samples that the model never saw.
+    lower, upper
+        As :func:`intervals` gives them.
+    donor, cohort
+        Labels of the samples; a Series is matched by its index.
+
+    Returns
+    -------
+    DataFrame
+        Index miRNA, or cohort and miRNA if ``cohort`` is given; the columns of :data:`INTERVAL_METRICS`,
+        then ``n``, the samples with a measured value and an interval, and ``n_donors``. NaN where ``n`` is 0.
+
+    Raises
+    ------
+    DataError
+        If labels do not agree, a lower bound lies above the upper one, or no value has an interval.
+    """
+    inside, width, mirnas, donors = _inside(observed, lower, upper, donor)
+    if cohort is None:
+        return _per_mirna(inside, width, mirnas, donors)
+    tables = {
+        name: _per_mirna(inside[rows], width[rows], mirnas, donors[rows])
+        for name, rows in _rows(observed, cohort).items()
+    }
+    return pd.concat(tables, names=["cohort", "mirna"])
+
+
+def coverage_summary(
+    observed: pd.DataFrame,
+    lower: pd.DataFrame,
+    upper: pd.DataFrame,
+    donor: Sequence[str] | pd.Series,
+    cohort: Sequence[str] | pd.Series | None = None,
+    *,
+    level: float = 0.9,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Coverage over all miRNAs and samples together, with an interval from resampled donors.
+
+    The interval takes the half widths as they are: it tells how the coverage varies with the donors that are
+    judged, not with those that the half widths were taken from.
+
+    Parameters
+    ----------
+    observed, lower, upper, donor, cohort
+        As for :func:`coverage`.
+    level
+        What the intervals were made for.
+    n_resamples, seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Index ``all samples``, then the cohorts if given. ``coverage``, the share of measured (miRNA, sample)
+        entries inside their interval; ``lower, upper``, its 95 % percentile interval, NaN for fewer than 3
+        donors; ``median_width``, the median over miRNAs of the mean width; ``share_near_level``, the share
+        of miRNAs whose coverage is within 0.05 of ``level``; ``n_mirnas, n_donors, n_entries``.
+
+    Raises
+    ------
+    DataError
+        As for :func:`coverage`.
+    ParameterError
+        If an option is out of range.
+    """
+    _check_level(level)
+    if n_resamples < 2:
+        raise ParameterError(f"n_resamples should be at least 2; found {n_resamples}.")
+    inside, width, mirnas, donors = _inside(observed, lower, upper, donor)
+    groups = {"all samples": np.ones(len(donors), dtype=bool)}
+    if cohort is not None:
+        groups |= _rows(observed, cohort)
+    result = {}
+    for name, rows in groups.items():
+        table = _per_mirna(inside[rows], width[rows], mirnas, donors[rows]).query("n > 0")
+        hits = np.bincount(donors[rows], weights=inside[rows].sum(axis=1))
+        total = np.bincount(donors[rows], weights=np.isfinite(width[rows]).sum(axis=1))
+        hits, total = hits[total > 0], total[total > 0]
+        bounds = _share_interval(hits, total, n_resamples, np.random.default_rng(seed))
+        near = (table["coverage"] - level).abs() <= 0.05 + ROUNDING
+        result[name] = {
+            "coverage": hits.sum() / total.sum() if len(total) else np.nan,
+            "lower": bounds[0],
+            "upper": bounds[1],
+            "median_width": table["mean_width"].median(),
+            "share_near_level": near.mean() if len(near) else np.nan,
+            "n_mirnas": len(table),
+            "n_donors": len(total),
+            "n_entries": int(total.sum()),
+        }
+    return pd.DataFrame.from_dict(result, orient="index").rename_axis("samples")
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ParameterError(f"level should lie between 0 and 1, such as 0.9; found {level}.")
+
+
+def _spread(spread: Spread | None, samples: pd.Index) -> np.ndarray:
+    """Spread of each sample as a column, 1 if there is none."""
+    if spread is None:
+        return np.ones((len(samples), 1))
+    aligned = spread.reindex(samples) if isinstance(spread, pd.Series) else spread
+    values = np.asarray(aligned, dtype=np.float64)
+    if values.shape != (len(samples),) or not np.isfinite(values).all() or (values <= 0).any():
+        raise DataError(
+            f"Expected a spread above 0 for each of {len(samples)} samples; found the shape {values.shape} "
+            f"with {int((~(values > 0) | np.isinf(values)).sum())} values that are not finite or not above 0."
+        )
+    return values[:, None]
+
+
+def _inside(
+    observed: pd.DataFrame, lower: pd.DataFrame, upper: pd.DataFrame, donor: Sequence[str] | pd.Series
+) -> tuple[np.ndarray, np.ndarray, pd.Index, np.ndarray]:
+    """Whether each value is inside, widths (NaN where no value or interval), miRNAs, donor codes."""
+    x, low, mirnas, donors = matched(observed, lower, donor, "donor")
+    _, high, _, _ = matched(observed, upper, donor, "donor")
+    width = high - low
+    if (width < 0).any():
+        raise DataError(f"{int((width < 0).sum())} lower bounds lie above the upper ones; were they swapped?")
+    if np.isnan(width).all():
+        raise DataError("No measured value has an interval. Expected measured miRNA and enough donors.")
+    return (x >= low) & (x <= high), width, mirnas, donors
+
+
+def _rows(observed: pd.DataFrame, cohort: Sequence[str] | pd.Series) -> dict[str, np.ndarray]:
+    """Which samples each cohort has, cohorts in alphabetical order."""
+    codes = matched(observed, observed, cohort)[3]
+    labels = cohort.reindex(observed.index) if isinstance(cohort, pd.Series) else cohort
+    names = pd.factorize(np.asarray(labels))[1]
+    return {str(names[code]): codes == code for code in np.argsort(names.astype(str))}
+
+
+def _per_mirna(inside: np.ndarray, width: np.ndarray, mirnas: pd.Index, donors: np.ndarray) -> pd.DataFrame:
+    widths = pd.DataFrame(width, columns=mirnas)
+    used = widths.notna()
+    return pd.DataFrame(
+        {
+            "coverage": pd.DataFrame(inside, columns=mirnas, dtype=float).where(used).mean(),
+            "mean_width": widths.mean(),
+            "n": used.sum(),
+            "n_donors": used.groupby(donors).any().sum(),
+        }
+    )
+
+
+def _share_interval(
+    hits: np.ndarray, total: np.ndarray, n_resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """95 % percentile interval of sum(hits) / sum(total) over resampled donors."""
+    n = len(total)
+    if n < 3:
+        return np.nan, np.nan
+    times = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
+    lower, upper = np.quantile((times @ hits) / (times @ total), [0.025, 0.975])
+    return float(lower), float(upper)
