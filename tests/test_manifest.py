@@ -5,7 +5,7 @@ import yaml
 from data_files import dataset, write_manifest
 
 from sicmir import paths
-from sicmir.data import READERS, FileEntry, load_manifest
+from sicmir.data import READERS, FileEntry, load, load_manifest, status
 from sicmir.errors import ManifestError, ParameterError
 
 GOOD = {
@@ -29,7 +29,10 @@ def line_of(path, text):
 
 def test_shipped_manifest_is_valid_and_complete():
     manifest = load_manifest()
-    assert {"tcga-small", "tcga-pancan", "sicmir-published", "hcc"} <= set(manifest.datasets)
+    bulk = ["tcga-small", "tcga-pancan", "hcc", "nci60", "pituitary", "pituitary-mouse", "pdac-spatial"]
+    cells = ["hcc-cells", "pdac", "pancreas", "gbm", "glioma", "brain", "k562", "pscsr"]
+    facts = ["sicmir-published", "mirna-references", "mirna-names", "targets", "ev"]
+    assert set(manifest.datasets) == {*bulk, *cells, *facts}
     small = manifest["tcga-small"].files
     assert sorted((entry.reader, entry.arguments["cohort"]) for entry in small) == sorted(
         (reader, cohort)
@@ -42,6 +45,35 @@ def test_shipped_manifest_is_valid_and_complete():
     ]
     for key, entry_set in manifest.datasets.items():
         assert all(entry.name.startswith(f"{key}/") for entry in entry_set.files)
+
+
+def test_every_matrix_of_10x_has_its_barcodes_and_genes():
+    names = {entry.name for entry_set in load_manifest().datasets.values() for entry in entry_set.files}
+    matrices = {name for name in names if "matrix.mtx" in name}
+    assert len(matrices) == 5
+    for name in matrices:
+        prefix = name.removesuffix("matrix.mtx.gz")
+        assert f"{prefix}barcodes.tsv.gz" in names
+        assert {f"{prefix}features.tsv.gz", f"{prefix}genes.tsv.gz"} & names
+
+
+@pytest.mark.real
+def test_every_file_with_a_reader_can_be_read():
+    slow = {"rtcga_rnaseq", "rtcga_mirnaseq", "pancan_mrna"}  # read by the tests of paired sets
+    readers = {
+        key: {entry.reader for entry in entry_set.files} - {None}
+        for key, entry_set in load_manifest().datasets.items()
+    }
+    reached = [
+        key for key, names in readers.items() if names and not names & slow and status(key) != "online"
+    ]
+    if not reached:
+        pytest.skip("REAL DATA NOT REACHED, so this test did not run: neither cache nor mirror has any")
+    for key in reached:
+        found = load(key)
+        for adata in found.values() if isinstance(found, dict) else [found]:
+            assert adata.n_obs > 1
+            assert adata.uns["sicmir"]["dataset"] == key
 
 
 def test_shipped_manifest_agrees_with_its_text():

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sicmir.data.checksum import digest
-from sicmir.data.fetching import status
+from sicmir.data.fetching import fetch, status
 from sicmir.data.folder import LEVELS, read_folder
 from sicmir.data.manifest import FileEntry, load_manifest
 from sicmir.data.paired import pair
@@ -172,6 +172,8 @@ def _from_manifest(key: str, level: str | None) -> tuple[ad.AnnData, ad.AnnData]
 
 def _read_all(key: str, entries: Sequence[FileEntry]) -> dict[str, ad.AnnData]:
     """Read files; a bar is shown where something has to be parsed, for that takes a while."""
+    if any(READERS[str(entry.reader)].beside for entry in entries):
+        fetch(key)
     waiting = any(not parsed_path(entry).is_file() for entry in entries)
     bar = tqdm(
         entries, desc=f"Reading {key}", unit="file", leave=False, **({} if waiting else {"disable": True})

@@ -9,6 +9,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
@@ -113,6 +114,28 @@ def assemble(
     if clip:
         record["clipped"] = clipped
     adata.uns["sicmir"] = record
+    return adata
+
+
+def complete(path: Path, adata: ad.AnnData, modality: str, units: str) -> ad.AnnData:
+    """Check an AnnData that a file gave whole; record modality and units where it does not say them itself.
+
+    Raises
+    ------
+    DataError
+        If ``X`` is empty or missing, or holds infinite values.
+    """
+    if adata.X is None or 0 in adata.shape:
+        raise DataError(f"{path}: the matrix is empty (observations x features = {adata.shape}).")
+    values = adata.X.data if sparse.issparse(adata.X) else np.asarray(adata.X)
+    if not np.isfinite(values[~np.isnan(values)]).all():
+        raise DataError(f"{path}: X holds infinite values; expected finite numbers or NaN for not measured.")
+    adata.uns["sicmir"] = {
+        "modality": modality,
+        "units": units,
+        "synthetic": False,
+        **dict(adata.uns.get("sicmir", {})),
+    }
     return adata
 
 

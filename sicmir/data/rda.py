@@ -25,20 +25,20 @@ _LEADING_BARCODE = re.compile(
 )
 
 
-def read_single(path: Path) -> pd.DataFrame:
-    """Read an ``.rda`` that holds exactly one table or one two-dimensional matrix.
+def read_objects(path: Path) -> dict[str, Any]:
+    """Read what an ``.rda`` or ``.RData`` holds: object name -> value, S4 objects as ``SimpleNamespace``.
 
     Raises
     ------
     ReadError
-        If the file is truncated or no ``.rda``, or holds anything else.
+        If the file is truncated or no ``.rda``.
     """
     import rdata
 
     constructors = {**rdata.conversion.DEFAULT_CLASS_MAP, "factor": _factor}
     try:
         with _no_garbage_collection(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="rdata")  # what it guesses at is checked below
+            warnings.filterwarnings("ignore", module="rdata")  # what it guesses at is checked by the readers
             objects = rdata.read_rda(path, constructor_dict=constructors)
     except MemoryError:  # no fault of the file
         raise
@@ -47,8 +47,19 @@ def read_single(path: Path) -> pd.DataFrame:
             f"{path}: not a readable .rda file ({type(error).__name__}: {error}). It may be truncated; "
             "delete it and fetch it again."
         ) from error
-    if not isinstance(objects, dict):  # an .rds under the wrong name
-        objects = {"one unnamed object": objects}
+    # anything but a dict is an .rds under the wrong name
+    return objects if isinstance(objects, dict) else {"one unnamed object": objects}
+
+
+def read_single(path: Path) -> pd.DataFrame:
+    """Read an ``.rda`` that holds exactly one table or one two-dimensional matrix.
+
+    Raises
+    ------
+    ReadError
+        If the file is truncated or no ``.rda``, or holds anything else.
+    """
+    objects = read_objects(path)
     found = ", ".join(f"{name} ({type(value).__name__})" for name, value in objects.items()) or "nothing"
     values = list(objects.values())
     if len(values) == 1 and isinstance(values[0], pd.DataFrame):

@@ -10,7 +10,7 @@ from typing import Any
 
 import anndata as ad
 
-from sicmir.data import pancan, rda, tables
+from sicmir.data import cells, formats, gct, gctx, pancan, rda, tables
 from sicmir.errors import ParameterError, ReadError
 
 
@@ -25,12 +25,15 @@ class Reader:
     function
         ``function(path, **arguments) -> AnnData``.
     modality
-        ``"mrna"``, ``"mirna"``, ``"samples"`` or "" where the arguments say it.
+        ``"mrna"``, ``"mirna"``, ``"samples"``, ``"labels"`` or "" where the arguments say it.
+    beside
+        Whether it also reads files that lie beside its own, such as the barcodes of a matrix.
     """
 
     name: str
     function: Callable[..., ad.AnnData]
     modality: str
+    beside: bool = False
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Refuse arguments that the function does not take, and missing ones.
@@ -57,7 +60,17 @@ READERS: dict[str, Reader] = {
         Reader("pancan_annotations", pancan.pancan_annotations, "samples"),
         Reader("table", tables.table, ""),
         Reader("h5ad", tables.h5ad, ""),
-        Reader("tenx_mtx", tables.tenx_mtx, "mrna"),
+        Reader("tenx_mtx", tables.tenx_mtx, "mrna", beside=True),
+        Reader("tenx_h5", formats.tenx_h5, "mrna"),
+        Reader("loom", formats.loom, ""),
+        Reader("zarr", formats.anndata_zarr, ""),
+        Reader("gct", gct.gct, ""),
+        Reader("gctx", gctx.gctx, ""),
+        Reader("gene_counts", cells.gene_counts, "mrna"),
+        Reader("cell_labels", cells.cell_labels, "labels"),
+        Reader("seurat_counts", cells.seurat_counts, "mrna"),
+        Reader("hou_cells", cells.hou_cells, "mrna"),
+        Reader("half_cell_mirna", cells.half_cell_mirna, "mirna"),
     )
 }
 
@@ -71,10 +84,15 @@ def reader_for(path: Path) -> str:
         If the ending says nothing.
     """
     name = path.name.lower()
-    if path.is_dir() or "matrix.mtx" in name:
+    if "matrix.mtx" in name or (path.is_dir() and not name.endswith(".zarr")):
         return "tenx_mtx"
     for reader, endings in {
+        "zarr": (".zarr", ".zarr.zip"),
         "h5ad": (".h5ad",),
+        "tenx_h5": (".h5",),
+        "loom": (".loom",),
+        "gct": (".gct", ".gct.gz"),
+        "gctx": (".gctx",),
         "table": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
     }.items():
         if name.endswith(endings):
@@ -90,7 +108,7 @@ def read(path: str | Path, reader: str, **arguments: Any) -> ad.AnnData:
     Parameters
     ----------
     path
-        The file (a folder for ``tenx_mtx``).
+        The file (a folder for ``tenx_mtx`` and ``zarr``).
     reader
         A key of :data:`READERS`.
     **arguments

@@ -15,17 +15,17 @@ import pandas as pd
 from scipy import sparse
 from scipy.io import mmread
 
-from sicmir.data.matrix import assemble, orient, unique_names
+from sicmir.data.matrix import assemble, complete, orient, unique_names
 from sicmir.errors import DataError, ParameterError, ReadError
 from sicmir.gene_names import landmarks
 
 _ORIENTATIONS = ("", "samples_in_rows", "samples_in_columns")
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path, separator: str = "") -> pd.DataFrame:
     """Read a delimited table (``.csv``, ``.tsv``, ``.txt``, each also ``.gz``) with its first column as text.
 
-    A byte-order mark is dropped. ``.csv`` is split at commas, anything else at tabs.
+    A byte-order mark is dropped. Without ``separator``, ``.csv`` is split at commas, anything else at tabs.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     DataError
         If two columns have one name.
     """
-    separator = "," if ".csv" in path.suffixes else "\t"
+    separator = separator or ("," if ".csv" in path.suffixes else "\t")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         _refuse_ragged(path, content, separator)
@@ -192,18 +192,7 @@ def h5ad(path: Path, *, modality: str = "mrna", units: str = "") -> ad.AnnData:
         raise
     except Exception as error:  # h5py and anndata raise many kinds on a damaged file
         raise ReadError(f"{path}: not a readable .h5ad file ({type(error).__name__}: {error}).") from error
-    if adata.X is None or 0 in adata.shape:
-        raise DataError(f"{path}: the matrix is empty (observations x features = {adata.shape}).")
-    values = adata.X.data if sparse.issparse(adata.X) else np.asarray(adata.X)
-    if not np.isfinite(values[~np.isnan(values)]).all():
-        raise DataError(f"{path}: X holds infinite values; expected finite numbers or NaN for not measured.")
-    adata.uns["sicmir"] = {
-        "modality": modality,
-        "units": units,
-        "synthetic": False,
-        **dict(adata.uns.get("sicmir", {})),
-    }
-    return adata
+    return complete(path, adata, modality, units)
 
 
 def tenx_mtx(path: Path, *, cohort: str = "", donor: str = "", condition: str = "") -> ad.AnnData:
@@ -253,24 +242,43 @@ def tenx_mtx(path: Path, *, cohort: str = "", donor: str = "", condition: str = 
     expression = (
         (genes[2] == "Gene Expression").to_numpy() if genes.shape[1] > 2 else np.ones(len(genes), bool)
     )
+    adata = umi_counts(matrix, counts, cells.tolist(), symbols, ensembl)
+    return label_cells(adata[:, expression].copy(), cohort=cohort, donor=donor, condition=condition)
+
+
+def umi_counts(
+    path: Path, counts: sparse.csr_matrix, cells: list[str], symbols: list[str], ensembl: list[str]
+) -> ad.AnnData:
+    """Check the counts of a 10x matrix, cells x genes, and wrap them.
+
+    Raises
+    ------
+    DataError
+        If the matrix is empty, holds NaN, infinite or negative values, or the same barcode twice.
+    """
+    if 0 in counts.shape:
+        raise DataError(f"{path}: the matrix is empty (cells x genes = {counts.shape}).")
     wrong = ~(np.isfinite(counts.data) & (counts.data >= 0))
     if wrong.any():
         cell, gene = (axis[wrong][0] for axis in counts.tocoo().coords)
         raise DataError(
-            f"{matrix}: {int(wrong.sum())} value(s) are NaN, infinite or negative; the first is at cell "
+            f"{path}: {int(wrong.sum())} value(s) are NaN, infinite or negative; the first is at cell "
             f"{cells[cell]}, gene {symbols[gene]}. Expected counts of 0 or more."
         )
-    if cells.duplicated().any():
-        raise DataError(f"{cells_path}: barcode {cells[cells.duplicated()].iloc[0]} occurs more than once.")
-    adata = ad.AnnData(
-        X=counts,
-        obs=pd.DataFrame(index=pd.Index(cells.tolist())),
-        var=pd.DataFrame({"ensembl": ensembl}, index=unique_names(symbols, ensembl)),
-    )[:, expression].copy()
-    for column, value in (("cohort", cohort), ("donor", donor), ("condition", condition)):
+    index = pd.Index(cells)
+    if index.has_duplicates:
+        raise DataError(f"{path}: barcode {index[index.duplicated()][0]} occurs more than once.")
+    var = pd.DataFrame({"ensembl": ensembl}, index=unique_names(symbols, ensembl))
+    adata = ad.AnnData(X=counts, obs=pd.DataFrame(index=index), var=var)
+    adata.uns["sicmir"] = {"modality": "mrna", "units": "UMI counts", "synthetic": False}
+    return adata
+
+
+def label_cells(adata: ad.AnnData, **labels: str) -> ad.AnnData:
+    """Write each label that is given into a column of ``obs`` for all cells."""
+    for column, value in labels.items():
         if value:
             adata.obs[column] = value
-    adata.uns["sicmir"] = {"modality": "mrna", "units": "UMI counts", "synthetic": False}
     return adata
 
 
