@@ -1,0 +1,260 @@
+"""Large ``.h5ad`` and ``.zarr`` files, read a few rows at a time and only in the columns that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from anndata.io import sparse_dataset
+from scipy import sparse
+
+from sicmir.data.backed import close_store, matrices, open_store, read_part, storage
+from sicmir.data.column_store import ColumnStore
+from sicmir.errors import DataError, ParameterError, ReadError
+from sicmir.units import COUNT_LAYERS, find_source, row_totals
+
+Linear = Callable[[np.ndarray], np.ndarray]
+
+SOURCE_BYTES = 64 * 2**20
+"""Stored values of all columns that are read at a time."""
+
+WINDOW_BYTES = 2**30
+"""Memory in which a column-wise matrix is turned into rows."""
+
+_RUNS = 20
+
+
+class Chunk(NamedTuple):
+    """Rows ``start`` to ``stop`` of the wanted columns, and their totals over all columns, or None."""
+
+    start: int
+    stop: int
+    values: np.ndarray
+    totals: np.ndarray | None
+
+
+class ChunkedMatrix:
+    """One matrix of an ``.h5ad`` or ``.zarr`` file, which stays on disk.
+
+    Memory is bounded by the rows asked for x the columns wanted, plus ``SOURCE_BYTES`` of the file; for a
+    matrix stored by columns (CSC), plus ``window_bytes``, see
+    :class:`~sicmir.data.column_store.ColumnStore`: read such a file in ascending order. Use it as a context
+    manager, or call :meth:`close`.
+
+    Parameters
+    ----------
+    path
+        ``.h5ad``, ``.zarr`` or ``.zarr.zip``, written by anndata 0.7 or later.
+    layer
+        ``"X"``, ``"raw"`` (with its own genes) or a layer, as :func:`sicmir.units.find_source` reads it.
+    window_bytes
+        Memory for turning columns into rows.
+
+    Attributes
+    ----------
+    obs, var, uns
+        Read whole; ``var`` is that of the matrix.
+    source
+        Full name of the matrix.
+    shape, n_obs
+        Rows and columns; rows.
+    format
+        ``"csr"``, ``"csc"`` or ``"dense"``.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged, no AnnData, or its encoding is older or unknown.
+    ParameterError
+        If there is no such matrix.
+    DataError
+        If the matrix is empty.
+    """
+
+    def __init__(self, path: str | Path, layer: str = "X", window_bytes: int = WINDOW_BYTES) -> None:
+        self.path = Path(path)
+        self._file = open_store(self.path)
+        there = matrices(self._file)
+        layers = list(self._file.get("layers", ()))
+        self.source = find_source(layer, layers, "raw" in there)
+        if self.source not in there:
+            raise ParameterError(
+                f"{self.path}: has no {self.source}; it has {', '.join(there) or 'no matrix'}."
+            )
+        name = there[self.source]
+        self.obs: pd.DataFrame = read_part(self.path, self._file, "obs")
+        self.var: pd.DataFrame = read_part(self.path, self._file, "raw/var" if name == "raw/X" else "var")
+        self.uns: dict[str, Any] = read_part(self.path, self._file, "uns")
+        matrix = self._file[name]
+        self.format = storage(self.path, name, matrix)
+        self.shape: tuple[int, int] = (len(self.obs), len(self.var))
+        self.n_obs = self.shape[0]
+        stored = tuple(matrix.shape if self.format == "dense" else matrix.attrs["shape"])
+        if stored != self.shape:
+            raise ReadError(f"{self.path}: {name} is {stored}, but obs and var say {self.shape}.")
+        if 0 in self.shape:
+            raise DataError(f"{self.path}: the matrix is empty (observations x features = {self.shape}).")
+        if self.format == "csc":
+            self._columns = ColumnStore(matrix, self.shape, window_bytes)
+        elif self.format == "csr":
+            self._rows = sparse_dataset(matrix)
+            self._indptr = matrix["indptr"][:].astype(np.int64)
+        else:
+            self._rows = matrix
+
+    def __enter__(self) -> ChunkedMatrix:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        close_store(self._file)
+
+    def rows(self, start: int, stop: int, columns: Sequence[int] | None = None) -> np.ndarray:
+        """Read rows ``start`` to ``stop`` (left out) as stored.
+
+        Parameters
+        ----------
+        start, stop
+            Positions, 0 <= start <= stop <= n_obs.
+        columns
+            Positions of the wanted columns, in any order; None for all.
+
+        Returns
+        -------
+        ndarray
+            Rows x columns, dense float32.
+
+        Raises
+        ------
+        ParameterError
+            If a position is out of range.
+        DataError
+            If a matrix stored by columns is not sorted.
+        """
+        return self._read(start, stop, self._positions(columns), None).values
+
+    def chunks(
+        self, columns: Sequence[int] | None = None, chunk_size: int = 2000, linear: Linear | None = None
+    ) -> Iterator[Chunk]:
+        """Go through all rows, ``chunk_size`` at a time.
+
+        Parameters
+        ----------
+        columns
+            As for :meth:`rows`.
+        chunk_size
+            Rows at a time, at least 1.
+        linear
+            Makes stored values linear before they are summed up over all columns into the totals; 0 must stay
+            0: ``Units.linear``. None: totals are not taken. A matrix stored by columns is read whole for
+            them, in a pass of its own.
+
+        Yields
+        ------
+        Chunk
+
+        Raises
+        ------
+        ParameterError, DataError
+            As :meth:`rows`, and what ``linear`` raises.
+        """
+        if chunk_size < 1:
+            raise ParameterError(f"chunk_size should be at least 1, found {chunk_size}.")
+        wanted = self._positions(columns)
+        whole = self._columns.totals(linear) if linear and self.format == "csc" else None
+        for start in range(0, self.n_obs, chunk_size):
+            chunk = self._read(start, min(start + chunk_size, self.n_obs), wanted, linear)
+            yield chunk if whole is None else chunk._replace(totals=whole[chunk.start : chunk.stop])
+
+    def sample(self, n_obs: int = 500) -> AnnData:
+        """Read about ``n_obs`` rows, in evenly spaced runs, of all columns; ``X`` is this matrix, sparse."""
+        length = max(1, n_obs // _RUNS)
+        starts = np.linspace(0, max(0, self.n_obs - length), _RUNS).astype(int)
+        places = np.unique(np.minimum(starts[:, None] + np.arange(length), self.n_obs - 1))
+        if self.format == "csc":
+            matrix = self._columns.pick(places)
+        else:
+            runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+            matrix = sparse.vstack([sparse.csr_matrix(self._rows[run[0] : run[-1] + 1]) for run in runs])
+        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+        return AnnData(matrix, obs=self.obs.iloc[places].copy(), var=self.var.copy(), uns=dict(self.uns))
+
+    def _positions(self, columns: Sequence[int] | None) -> np.ndarray:
+        places = np.arange(self.shape[1]) if columns is None else np.asarray(columns, dtype=np.int64)
+        if places.ndim != 1 or (places < 0).any() or (places >= self.shape[1]).any():
+            raise ParameterError(
+                f"columns should be positions from 0 to {self.shape[1] - 1}, found {columns!r:.60}."
+            )
+        return places
+
+    def _read(self, start: int, stop: int, columns: np.ndarray, linear: Linear | None) -> Chunk:
+        if not 0 <= start <= stop <= self.n_obs:
+            raise ParameterError(f"Rows {start} to {stop} are not within the {self.n_obs} of {self.path}.")
+        if self.format == "csc":
+            return Chunk(start, stop, self._columns.rows(start, stop, columns), None)
+        values = np.empty((stop - start, len(columns)), dtype=np.float32)
+        totals = np.empty(stop - start) if linear else None
+        for first, last in self._steps(start, stop):
+            block = self._rows[first:last]
+            part = slice(first - start, last - start)
+            picked = block[:, columns]
+            values[part] = picked.toarray() if sparse.issparse(picked) else picked
+            if linear and totals is not None:
+                totals[part] = row_totals(block, linear)
+        return Chunk(start, stop, values, totals)
+
+    def _steps(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Cut rows into pieces of ``SOURCE_BYTES``; those of dense matrices along the chunks of the file."""
+        while start < stop:
+            if self.format == "csr":
+                limit = self._indptr[start] + SOURCE_BYTES // (self._rows.dtype.itemsize + 8)
+                last = int(np.searchsorted(self._indptr, limit, side="right")) - 1
+            else:
+                height = (self._rows.chunks or (1,))[0]
+                n_rows = SOURCE_BYTES // (self.shape[1] * self._rows.dtype.itemsize)
+                last = (start // height + max(1, n_rows // height)) * height
+            last = min(max(last, start + 1), stop)
+            yield start, last
+            start = last
+
+
+def preview(path: str | Path, n_obs: int = 500) -> AnnData:
+    """Read about ``n_obs`` evenly spaced rows of ``X``, ``raw`` and the layers of counts, in all columns.
+
+    It fits :func:`sicmir.units.recognise`, which says by it what to stream of a large file.
+
+    Raises
+    ------
+    ReadError, DataError
+        As :class:`ChunkedMatrix`.
+    """
+    layers = {f"layers[{name!r}]": name for name in (*COUNT_LAYERS, "spliced")}
+    parts = {}
+    file = open_store(Path(path))
+    there = list(matrices(file))
+    close_store(file)
+    for source in there:
+        if source in ("X", "raw", *layers):
+            with ChunkedMatrix(path, source) as matrix:
+                parts[source] = matrix.sample(n_obs)
+    raw = parts.pop("raw", None)
+    if not parts:
+        raise DataError(f"{path}: has neither X nor a layer of counts.")
+    first = next(iter(parts.values()))
+    adata = AnnData(
+        X=parts["X"].X if "X" in parts else None,
+        obs=first.obs,
+        var=first.var,
+        uns=first.uns,
+        layers={layers[source]: part.X for source, part in parts.items() if source != "X"},
+    )
+    if raw is not None:
+        adata.raw = raw
+    return adata

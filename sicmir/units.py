@@ -1,0 +1,308 @@
+"""Recognise the units of a matrix, and bring it to log2(x+1) at the library size of the training data.
+
+Nothing is decided silently: :class:`Units` holds the reasons in plain sentences, and what cannot be decided
+from the values has to be said by the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from sicmir.errors import DataError, ParameterError
+from sicmir.normalise import MOST_LOG2
+from sicmir.unit_names import (
+    LINEAR,
+    LOGARITHMS,
+    SIGNED,
+    TRAINING_TOTAL,
+    UNKNOWN,
+    Units,
+    find_source,
+    log_name,
+    parse,
+)
+
+__all__ = ["TRAINING_TOTAL", "Units", "find_source", "recognise", "row_totals", "select", "to_log2"]
+
+MIN_GENES = 5000
+"""Fewest genes whose sum is taken for a library size; of fewer, the share in the library is not known."""
+
+MAX_LOG = 25.0
+"""Values that stay below this may be logarithms; linear expression of a whole transcriptome does not."""
+
+COUNT_LAYERS = ("counts", "raw_counts")
+"""Layers that are looked at first, by convention raw counts; ``spliced`` is looked at last."""
+
+EVEN = 0.02
+"""Row totals are even if their 5th and 95th percentile differ by less than this share of the median."""
+
+_N_ROWS = 500
+
+
+def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
+    """Find the matrix to work with and its units.
+
+    Without ``layer``, the layers ``counts`` and ``raw_counts``, then ``raw``, ``X`` and the layer ``spliced``
+    are looked at, and the best is taken: counts before linear values before logarithms. ``X`` and layers come
+    last where ``raw`` has twice their genes, for the totals of a row are those of all genes or they mean
+    nothing. Up to 500 evenly spaced rows are judged, on all genes:
+
+    - negative values: z-scores or log ratios;
+    - whole numbers: counts;
+    - even totals: CPM or TPM (a million; the two cannot be told apart), CP10K (10,000) or another total;
+    - values from 25 up: linear, of unknown units;
+    - else a logarithm: that of log1p, log2(x + 1) and log10(x + 1) whose inverse makes the totals even, or
+      the one that scanpy recorded in ``uns["log1p"]``.
+
+    Units that are given, or that a reader recorded in ``uns["sicmir"]["units"]`` for ``X``, come before these
+    rules.
+
+    Parameters
+    ----------
+    adata
+        Observations x genes, before any choice of genes. Not changed.
+    layer
+        ``"X"``, ``"raw"``, the name of a layer, or ``"layers['<name>']"``.
+    units
+        As in :class:`Units`, for ``layer``, or ``X`` without one; also ``"TPM/10"`` and the like.
+
+    Returns
+    -------
+    Units
+
+    Raises
+    ------
+    ParameterError
+        If the units cannot be told, there is no such layer, or ``units`` is no known name.
+    DataError
+        If there is no such ``X``, a value is infinite, or values cannot be in the ``units`` given.
+    """
+    layers, has_raw = list(adata.layers), adata.raw is not None
+    if layer or units:
+        sources = [find_source(layer or "X", layers, has_raw)]
+    else:
+        candidates = {f"layers[{name!r}]": name in layers for name in COUNT_LAYERS}
+        candidates |= {"raw": has_raw, "X": adata.X is not None, "layers['spliced']": "spliced" in layers}
+        sources = [source for source, there in candidates.items() if there]
+    found = [_examine(adata, source, units) for source in sources]
+    most = max((one.n_genes for one in found), default=0)
+    # The sort is stable: what is equal stays in the order of preference.
+    found.sort(key=lambda one: (one.n_genes * 2 < most, _rank(one)))
+    if not found or not found[0].units:
+        seen = " ".join(f"{one.source}: {' '.join(one.reasons)}" for one in found) or "There is no X."
+        raise ParameterError(
+            f"The units cannot be told. {seen} Say them by units, one of {', '.join(LINEAR)}, log1p(…), "
+            "log2(… + 1) or log10(… + 1) of these, or name a layer with counts by layer. Array "
+            "intensities have no such units: use a model whose transform is 'rank'."
+        )
+    return found[0]
+
+
+def select(adata: AnnData, record: Units) -> AnnData:
+    """Table whose ``X`` is the matrix that ``record`` names, with its own genes; values are not copied.
+
+    ``uns["sicmir"]`` holds the units, and how they were decided under ``units_record``.
+    """
+    matrix, var = _matrix(adata, record.source), (adata.raw if record.source == "raw" else adata).var
+    uns = {**dict(adata.uns.get("sicmir", {})), "units": record.units, "units_record": record.as_dict()}
+    return AnnData(X=matrix, obs=adata.obs.copy(), var=var.copy(), uns={"sicmir": uns})
+
+
+def row_totals(
+    matrix: np.ndarray | sparse.spmatrix, linear: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Sum of each row over all genes, float64, after ``linear`` (:meth:`Units.linear`); NaN is left out."""
+    if not sparse.issparse(matrix):
+        return np.nansum(linear(np.asarray(matrix)), axis=1, dtype=np.float64)
+    rows = sparse.csr_matrix(matrix)
+    values = linear(rows.data)
+    changed = sparse.csr_matrix(
+        (np.where(np.isnan(values), 0, values), rows.indices, rows.indptr), rows.shape
+    )
+    return np.asarray(changed.sum(axis=1, dtype=np.float64)).ravel()
+
+
+def to_log2(
+    matrix: np.ndarray | sparse.spmatrix,
+    record: Units,
+    totals: np.ndarray | None = None,
+    target_total: float = TRAINING_TOTAL,
+    min_genes: int = MIN_GENES,
+) -> np.ndarray:
+    """Bring values to log2(x+1) at the library size of the training data.
+
+    Linear values are multiplied by ``target_total / per``, or by ``target_total`` / total of the row where
+    the units define no sum, and log2(x+1) is taken. So counts, CPM and log1p(CP10K) of a sample come out
+    alike, and RSEM counts as they were. What this cannot remove: UMI counts come from one end of a
+    transcript, while the training data, TPM and full-length protocols cover all of it; TPM and FPKM are
+    divided by the length of the transcript, RSEM counts are not. These differ by a factor for each gene, so
+    that predictions by ``frozen`` carry a bias. In single cells, most genes are 0 for want of depth alone.
+
+    Parameters
+    ----------
+    matrix
+        Rows x genes, any choice of them, as stored; NaN stays NaN.
+    record
+        From :func:`recognise`.
+    totals
+        Library size of each row in linear values of all genes (:func:`row_totals`), needed unless the units
+        define it. A row whose total is 0 becomes NaN.
+    target_total
+        Library size to come to.
+    min_genes
+        Fewest genes that a library size may be the sum of.
+
+    Returns
+    -------
+    ndarray
+        Rows x genes, dense float32.
+
+    Raises
+    ------
+    DataError
+        If values are negative, too large for a logarithm, or of too few genes for a library size.
+    ParameterError
+        If ``totals`` are needed and missing, not one a row, negative or infinite.
+    """
+    values = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+    linear = np.asarray(record.linear(values), dtype=np.float64)
+    if not np.isnan(record.per):
+        return np.log2(linear * (target_total / record.per) + 1).astype(np.float32)
+    sizes = np.asarray(np.nan if totals is None else totals, dtype=np.float64)
+    if sizes.shape != (len(values),) or not (np.isfinite(sizes) & (sizes >= 0)).all():
+        raise ParameterError(
+            f"{record.units} needs totals, a finite library size of each of {len(values)} rows; found "
+            f"{'none' if totals is None else f'the shape {sizes.shape}, or values that are not'}."
+        )
+    if record.n_genes < min_genes:
+        raise DataError(
+            f"{record.source} holds {record.n_genes} genes; the sum of fewer than {min_genes} is no library "
+            "size. Give the table with all genes, or units that define it (CPM, TPM, CP10K or a logarithm of "
+            "these), or use a model whose transform is 'rank'."
+        )
+    factor = np.divide(target_total, sizes, out=np.full(len(values), np.nan), where=sizes > 0)
+    return np.log2(linear * factor[:, None] + 1).astype(np.float32)
+
+
+def _matrix(adata: AnnData, source: str) -> np.ndarray | sparse.spmatrix:
+    if source in ("X", "raw"):
+        return adata.X if source == "X" else adata.raw.X
+    return adata.layers[source.removeprefix("layers[").removesuffix("]")[1:-1]]
+
+
+def _rank(record: Units) -> int:
+    """Order of preference: counts, linear values, logarithms, what cannot be told, z-scores."""
+    if not record.units:
+        return 3
+    if record.units == SIGNED:
+        return 4
+    return 2 if record.logarithm else int(record.units != "counts")
+
+
+def _examine(adata: AnnData, source: str, given: str) -> Units:
+    """Units of one matrix; ``units=""`` where they cannot be told."""
+    matrix = _matrix(adata, source)
+    if matrix is None:
+        raise DataError(f"The table has no {source}; name a layer.")
+    n_rows, n_genes = matrix.shape
+    rows = matrix[np.unique(np.linspace(0, n_rows - 1, min(n_rows, _N_ROWS)).astype(int))]
+    if not sparse.issparse(rows):
+        rows = np.nan_to_num(rows, posinf=np.inf, neginf=-np.inf)
+    rows = sparse.csr_matrix(rows)
+    values = rows.data[~np.isnan(rows.data)].astype(np.float64)
+    if np.isinf(values).any():
+        raise DataError(f"{source} holds infinite values; expected finite numbers, NaN where not measured.")
+    low, high = values.min(initial=0.0), values.max(initial=0.0)
+    seen = f"{rows.shape[0]} rows of {n_genes} genes hold values from {low:.4g} to {high:.4g}."
+
+    def record(units: str, logarithm: str, per: float, *reasons: str) -> Units:
+        return Units(units, source, logarithm, per, n_genes, (seen, *reasons))
+
+    if given:
+        named = parse(given)
+        if named is None:
+            raise ParameterError(
+                f"units={given!r} are not known; expected one of {', '.join(LINEAR)}, or log1p(…), "
+                "log2(… + 1) or log10(… + 1) of these."
+            )
+        if (low < 0 and named[0] != SIGNED) or (named[1] and high > MOST_LOG2):
+            raise DataError(f"{source} cannot be {given}: {seen}")
+        return record(*named, "The units were given.")
+    judged = _judge(adata, source, rows, values, record)
+    told = str(adata.uns.get("sicmir", {}).get("units", "")) if source == "X" else ""
+    named = parse(told)
+    if named is None or judged.units == SIGNED or (judged.units, judged.logarithm) == named[:2]:
+        return judged
+    whole = judged.units == "counts"
+    fits = named[1] == judged.logarithm if judged.units else bool(named[1])
+    if fits and (named[0] != "counts" or whole) and named[0] != SIGNED:
+        return record(*named, f"The file was read as {told}, and the values agree.")
+    note = f"The file was read as {told}, but its values are no longer that."
+    return record(judged.units, judged.logarithm, judged.per, *judged.reasons[1:], note)
+
+
+def _judge(
+    adata: AnnData, source: str, rows: sparse.csr_matrix, values: np.ndarray, record: Callable[..., Units]
+) -> Units:
+    """Apply the rules of :func:`recognise` to some rows; ``values`` are those stored."""
+    if not values.any():
+        return record("", "", np.nan, "There is no value but 0.")
+    if values.min() < 0:
+        return record(SIGNED, "", np.nan, "Negative values are z-scores or log ratios, not expression.")
+    if (values == np.round(values)).all():
+        if values.max() == 1:
+            return record("", "", np.nan, "There is no value but 0 and 1.")
+        return record("counts", "", np.nan, "All values are whole numbers.")
+    total = _even_total(rows, 1.0)
+    if total:
+        units, per = _of_total(total)
+        return record(units, "", per, f"The totals of all genes are even, {total:.6g}.")
+    if values.max() >= MAX_LOG:
+        why = f"Values of {MAX_LOG:g} and more are no logarithms, and the totals are uneven."
+        return record(UNKNOWN, "", np.nan, why)
+    even = {name: _even_total(rows, base) for name, (_, base) in LOGARITHMS.items()}
+    fitting = [name for name, total in even.items() if total]
+    hint = _scanpy_logarithm(adata) if source in ("X", "raw") else ""
+    if len(fitting) == 1 and hint in ("", fitting[0]):
+        units, per = _of_total(even[fitting[0]])
+        why = f"The inverse of {fitting[0]} makes the totals of all genes even, {even[fitting[0]]:.6g}."
+        return record(log_name(fitting[0], units), fitting[0], per, why)
+    if hint and not fitting:
+        why = f"Scanpy recorded {hint} in uns; the totals of these genes are uneven."
+        return record(log_name(hint, UNKNOWN), hint, np.nan, why)
+    why = "The values look like logarithms, but "
+    why += f"scanpy recorded {hint} in uns, and " if hint else ""
+    why += f"even totals come of {' and '.join(fitting)}." if fitting else "no base makes the totals even."
+    return record("", "", np.nan, why)
+
+
+def _even_total(rows: sparse.csr_matrix, base: float) -> float:
+    """Median total of the rows if all are alike, else 0; ``base`` of the logarithm, 1 for linear values."""
+    linear = rows.astype(np.float64)
+    if base != 1:
+        linear.data = np.expm1(linear.data * np.log(base))
+    sums = np.asarray(linear.sum(axis=1)).ravel()
+    sums = sums[sums > 0]
+    low, median, high = np.quantile(sums, [0.05, 0.5, 0.95])
+    usual = any(abs(median / total - 1) < EVEN for total in (1e4, 1e6))
+    return float(median) if high - low < EVEN * median and (usual or len(sums) > 2) else 0.0
+
+
+def _of_total(total: float) -> tuple[str, float]:
+    """Name of linear units whose rows all sum up to about ``total``, and the sum that is meant."""
+    for units, exact in (("CPM or TPM", 1e6), ("CP10K", 1e4)):
+        if abs(total / exact - 1) < EVEN:
+            return units, exact
+    return f"linear, every total {total:.6g}", total
+
+
+def _scanpy_logarithm(adata: AnnData) -> str:
+    """Which logarithm ``scanpy.pp.log1p`` says it took; "" if none. Its base None is lost in a file."""
+    if "log1p" not in adata.uns:
+        return ""
+    base = dict(adata.uns["log1p"]).get("base") or np.e
+    return next((name for name, (_, known) in LOGARITHMS.items() if np.isclose(float(base), known)), "")
