@@ -272,3 +272,30 @@ def test_bad_input_is_refused(toy, fitted):
     ):
         with pytest.raises(ParameterError, match=option):
             MaskedKernelRidge(**{option: value})
+
+
+def test_the_spread_is_the_posterior_sd_of_the_stated_gaussian_process(tiny):
+    X, Y, obs, new = tiny
+    model = MaskedKernelRidge(noise=0.2, batches={}, min_samples=5).fit(X, Y, obs)
+    A, B, _ = brute_force(X, Y, obs, new)
+    K = brute_kernel(A, A) + 0.2 * np.eye(24)
+    prior = np.array([brute_kernel(b[None], b[None])[0, 0] for b in B])
+    expected = np.sqrt(
+        prior - np.einsum("ij,jk,ik->i", brute_kernel(B, A), np.linalg.inv(K), brute_kernel(B, A))
+    )
+    predicted, spread = model.predict_with_spread(new)
+    np.testing.assert_allclose(spread, expected, rtol=1e-6)
+    np.testing.assert_array_equal(predicted, model.predict(new))
+    assert model.predict_with_spread(X)[1].max() < spread.min()
+
+
+def test_the_spread_of_a_compressed_model_is_that_of_its_own_centres(tiny):
+    X, Y, obs, new = tiny
+    model = MaskedKernelRidge(min_samples=5).fit(X, Y, obs)
+    full = model.predict_with_spread(new)[1]
+    small = model.compress(2)
+    spread = small.predict_with_spread(new)[1]
+    # Fewer centres tell less.
+    assert (spread > full - 1e-9).all() and (spread > full).any()
+    again = MaskedKernelRidge.from_state(small.facts(), small.state())
+    np.testing.assert_allclose(again.predict_with_spread(new)[1], spread, rtol=1e-5)
