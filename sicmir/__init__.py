@@ -7,15 +7,27 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sicmir import data, evaluation, metrics, panel, toy
+    from sicmir import data, evaluation, metrics, panel, pseudobulk, toy
     from sicmir.data import load_paired
     from sicmir.model import load_model
+    from sicmir.prediction import predict
     from sicmir.recipe import train
 
 __version__ = version("sicmir")
-__all__ = ["data", "evaluation", "load_model", "load_paired", "metrics", "panel", "toy", "train"]
+__all__ = [
+    "data",
+    "evaluation",
+    "load_model",
+    "load_paired",
+    "metrics",
+    "panel",
+    "predict",
+    "pseudobulk",
+    "toy",
+    "train",
+]
 
-_HOME = {"load_paired": "data", "load_model": "model", "train": "recipe"}
+_HOME = {"load_paired": "data", "load_model": "model", "predict": "prediction", "train": "recipe"}
 
 
 def __getattr__(name: str) -> Any:

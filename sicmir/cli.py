@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -32,7 +32,6 @@ app = typer.Typer(
     cls=_Group,
     help="Predict microRNA expression from 977 landmark genes; read, rerun and extend the book about it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -137,6 +136,57 @@ def verify_published(
     )
 
 
+@app.command()
+def predict(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="h5ad, zarr, 10x folder or .h5, loom, gct, gctx, csv or tsv: samples or cells."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help=".h5ad, .zarr, .parquet or .csv to write.")],
+    by: Annotated[
+        str, typer.Option(help="Pool cells by these columns of obs first, e.g. cell_type,donor.")
+    ] = "",
+    min_cells: Annotated[int, typer.Option(help="Leave out pools of fewer cells.")] = 10,
+    transform: Annotated[
+        Literal["auto", "frozen", "rank", "cohort"], typer.Option(help="How values meet the training data.")
+    ] = "auto",
+    layer: Annotated[str, typer.Option(help="X, raw or a layer, where the wrong one is found.")] = "",
+    units: Annotated[str, typer.Option(help="Units, where they cannot be told, e.g. log2(TPM+1).")] = "",
+    model: Annotated[str, typer.Option(help="Folder of a model bundle.")] = "default",
+    min_coverage: Annotated[float, typer.Option(help="Smallest share of the 977 genes.")] = 0.5,
+    gene_key: Annotated[str, typer.Option(help="Column of var with the names of genes.")] = "",
+    keep_far: Annotated[
+        bool, typer.Option("--keep-far", help="Predict rows unlike the training data too; they are flagged.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+) -> None:
+    """Predict the miRNA of the samples or cells in a file."""
+    from sicmir import prediction, result_files
+
+    result_files.check_free(out, overwrite)
+    adata = _read_expression(source)
+    columns = [column.strip() for column in by.split(",")] if by else None
+    options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}
+    options |= {"min_cells": min_cells, "abstain": not keep_far}
+    predicted = prediction.predict(adata, model, transform, columns, **options)
+    result_files.write(predicted, out, overwrite)
+    typer.echo(f"{prediction.summary(predicted)}\nWritten to {out}.")
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Option(help="Folder of a model bundle to look at.")] = "default",
+) -> None:
+    """Tell versions, threads, folders and the model that is used; what to send along with a question."""
+    from sicmir import doctor
+
+    found = doctor.examine(model)
+    typer.echo("\n".join(found.lines))
+    raise typer.Exit(0 if found.well else 1)
+
+
 @app.command(cls=_Pairs)
 def run(
     page: Annotated[str, typer.Argument(help="Id of a page; `sicmir pages` lists them.")],
@@ -202,6 +252,25 @@ def book(
     if built.failures:
         typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)
         raise typer.Exit(1)
+
+
+def _read_expression(path: Path) -> Any:
+    """Read a file by its ending; what its values are is judged later, so that nothing is refused here."""
+    from sicmir import data
+    from sicmir.data.readers import reader_for
+    from sicmir.errors import ReadError
+
+    path = path.expanduser()
+    if not path.exists():
+        raise ReadError(f"{path}: there is no such file.")
+    reader = reader_for(path)
+    open_minded = {"signed": True, "allow_nan": True}
+    arguments = {
+        "table": {"modality": "mrna", "units": "", **open_minded},
+        "gct": open_minded,
+        "gctx": open_minded,
+    }
+    return data.load(path, reader, **arguments.get(reader, {}))
 
 
 def _print_parameters(parameters: Any) -> None:

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +26,9 @@ FORMAT = 2
 WEIGHTS, DESCRIPTION, TRUST = "weights.safetensors", "model.json", "trust.csv"
 SHIPPED = Path(__file__).parent / "weights" / "default"
 """Folder of the bundle that comes with the package."""
+
+# What a bundle may hold beside its predictor; a module is imported when a bundle has such a part.
+_PARTS = {"domain": ("sicmir.domain", "Domain"), "rescale": ("sicmir.rescale", "Rescale")}
 
 
 def check_free(folder: str | Path, overwrite: bool = False) -> None:
@@ -65,6 +69,8 @@ class Bundle:
     domain
         What inputs the model knows, a ``sicmir.domain.Domain``: any object with ``state()``, whose class
         rebuilds it by ``from_state(arrays)``.
+    rescale
+        Brings other units to those of the training samples, a :class:`sicmir.rescale.Rescale`.
     card
         Training data with checksums, split, seed, options, measured metrics, versions.
 
@@ -81,6 +87,7 @@ class Bundle:
     units: str
     trust: pd.DataFrame | None = None
     domain: Any = None
+    rescale: Any = None
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,6 +96,11 @@ class Bundle:
                 f"The trust table should have one row for each of the {len(self.mirnas)} miRNAs, in their "
                 f"order; it has {len(self.trust)} rows, first {list(self.trust.index[:3])}."
             )
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the file of weights, which :data:`DESCRIPTION` states too: the name of the model."""
+        return hashlib.sha256(self._weights()).hexdigest()
 
     def predict_array(self, landmarks: np.ndarray) -> np.ndarray:
         """Predict from an array that is already in panel order.
@@ -109,18 +121,33 @@ class Bundle:
         DataError
             If a value is infinite, or a sample has no measured gene.
         """
-        if landmarks.ndim != 2 or landmarks.shape[1] != len(self.genes):
-            raise BundleError(
-                f"Model input: expected samples × {len(self.genes)} genes, found shape {landmarks.shape}. "
-                "Bring the data into panel order with sicmir.panel.align first."
-            )
-        predicted = self.predictor.predict(landmarks)
+        return self.predict_with_spread(landmarks)[0]
+
+    def predict_with_spread(self, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict as :meth:`predict_array`, and tell how unsure the predictor is of each sample, if it can.
+
+        The second value is its spread per sample, above 0, of which ``trust["half_width"]`` holds multiples;
+        None if this kind of predictor has none.
+        """
+        self.check_landmarks(landmarks)
+        if hasattr(self.predictor, "predict_with_spread"):
+            predicted, spread = self.predictor.predict_with_spread(landmarks)
+        else:
+            predicted, spread = self.predictor.predict(landmarks), None
         if predicted.shape != (len(landmarks), len(self.mirnas)):
             raise BundleError(
                 f"The predictor gave the shape {predicted.shape} for {len(landmarks)} samples and the "
                 f"{len(self.mirnas)} miRNAs of the bundle; it belongs to other miRNAs."
             )
-        return predicted
+        return predicted, spread
+
+    def check_landmarks(self, landmarks: np.ndarray) -> None:
+        """Refuse an array that is not samples × the genes of the model with a BundleError."""
+        if landmarks.ndim != 2 or landmarks.shape[1] != len(self.genes):
+            raise BundleError(
+                f"Model input: expected samples × {len(self.genes)} genes, found shape {landmarks.shape}. "
+                "Bring the data into panel order with sicmir.panel.align first."
+            )
 
     def save(
         self,
@@ -153,7 +180,7 @@ class Bundle:
         if self.trust is not None:
             trust = self.trust.to_csv(index_label="mirna", lineterminator="\n").encode()
         description = self._description(trust)
-        weights = arrays.to_bytes(self._arrays(), _identity(description))
+        weights = self._weights()
         description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
         description["content_sha256"] = _content_hash(description)
         text = json.dumps(description, indent=1, sort_keys=True) + "\n"
@@ -179,9 +206,11 @@ class Bundle:
             shutil.rmtree(part, ignore_errors=True)
         return folder
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        parts = {"predictor": self.predictor} | ({} if self.domain is None else {"domain": self.domain})
-        return {f"{group}.{k}": v for group, part in parts.items() for k, v in part.state().items()}
+    def _weights(self) -> bytes:
+        parts = {"predictor": self.predictor} | {name: getattr(self, name) for name in _PARTS}
+        states = {group: part.state() for group, part in parts.items() if part is not None}
+        content = {f"{group}.{key}": array for group, state in states.items() for key, array in state.items()}
+        return arrays.to_bytes(content, _identity(self._description(None)))
 
     def _description(self, trust: bytes | None) -> dict[str, Any]:
         return {
@@ -230,11 +259,12 @@ def load_model(folder: str | Path = "default") -> Bundle:
 
 
 def _assemble(folder: Path, description: dict[str, Any], groups: dict[str, dict[str, np.ndarray]]) -> Bundle:
-    predictor, domain, trust = description["predictor"], None, None
+    predictor, parts, trust = description["predictor"], {}, None
     try:
         predictor = predictor_class(predictor["kind"]).from_state(predictor["facts"], groups["predictor"])
-        if "domain" in groups:
-            domain = import_module("sicmir.domain").Domain.from_state(groups["domain"])
+        for part in _PARTS.keys() & groups.keys():
+            module, name = _PARTS[part]
+            parts[part] = getattr(import_module(module), name).from_state(groups[part])
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from error
     if description["trust_sha256"] is not None:
@@ -243,7 +273,7 @@ def _assemble(folder: Path, description: dict[str, Any], groups: dict[str, dict[
         predictor=predictor,
         **{key: description[key] for key in ("genes", "mirnas", "level", "units", "card")},
         trust=trust,
-        domain=domain,
+        **parts,
     )
 
 

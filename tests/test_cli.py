@@ -3,14 +3,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import anndata as ad
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
+import small_model as small
 from miniature import notebook, outputs, project
 from typer.testing import CliRunner
 
 import sicmir
-from sicmir import cli, data, paths
+from sicmir import cli, data, paths, prediction
 from sicmir.errors import FetchError, SicmirError
 
 
@@ -139,6 +142,146 @@ def test_train_hands_its_options_on_and_names_the_bundle(monkeypatch):
     assert asked == [(("tiny", Path("my-model")), {"method": "network", "seed": 4, "progress": True})]
     call("train", "tiny", "--out", "my-model", "--method", "kernel")
     assert asked[1][1] == {"method": "kernel", "seed": 0, "progress": True}
+
+
+@pytest.fixture
+def counts(tmp_path):
+    adata = small.counts()
+    adata.obs["cell_type"] = np.resize(["T", "B"], adata.n_obs)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    return adata
+
+
+@pytest.fixture
+def model(tmp_path):
+    return str(small.bundle().save(tmp_path / "model"))
+
+
+def test_predict_writes_what_the_call_gives_and_tells_what_was_decided(counts, model, tmp_path):
+    out = tmp_path / "out.h5ad"
+    done = call("predict", str(tmp_path / "cells.h5ad"), str(out), "--model", model)
+    assert done.exit_code == 0, done.output
+    expected = sicmir.predict(counts, model)
+    found = ad.read_h5ad(out)
+    np.testing.assert_allclose(found.X, expected.X, atol=1e-5)
+    assert found.uns["sicmir"]["dataset"] == "cells.h5ad"
+    assert found.uns["sicmir"]["sources"]["checksum"].iloc[0].startswith("sha256:")
+    for line in (
+        "Input: X is read as counts.",
+        "Transform: frozen.",
+        "Landmarks: 977 of 977 found.",
+        "Predicted: 34 of 34 observations. Abstained: 0 with too few genes, 0 far",
+        f"Written to {out}.",
+    ):
+        assert line in done.output
+
+
+def test_predict_hands_its_options_on(counts, model, tmp_path, monkeypatch):
+    asked = []
+    real = prediction.predict
+    monkeypatch.setattr(prediction, "predict", lambda *a, **k: asked.append((a[1:], k)) or real(*a, **k))
+    options = ["--by", "cell_type, cohort", "--transform", "rank", "--layer", "X", "--units", "counts"]
+    options += ["--min-coverage", "0.4", "--keep-far", "--model", model, "--min-cells", "9"]
+    done = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "out.csv"), *options)
+    assert done.exit_code == 0, done.output
+    given = {"layer": "X", "units": "counts", "gene_key": "", "min_coverage": 0.4}
+    given |= {"min_cells": 9, "abstain": False}
+    assert asked == [((model, "rank", ["cell_type", "cohort"]), given)]
+    sizes = counts.obs.groupby(["cell_type", "cohort"], observed=True).size()
+    expected = ["|".join(labels) for labels in sizes.index[sizes >= 9]]
+    assert pd.read_csv(tmp_path / "out_samples.csv")["observation"].tolist() == expected
+    assert 0 < len(expected) < 4
+    wrong = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "o.csv"), "--transform", "z")
+    assert wrong.exit_code == 2
+    wrong = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "o.csv"), "--gene-key", "symbol")
+    assert wrong.exit_code == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".zarr"])
+def test_predict_reads_tables_with_gaps_and_zarr(model, tmp_path, ending):
+    adata = small.samples(per=1e6)[:5, :2500].copy()
+    adata.X[2, 3] = np.nan
+    path = tmp_path / f"bulk{ending}"
+    if ending == ".csv":
+        adata.to_df().to_csv(path)
+    else:
+        adata.write_zarr(path)
+    options = ["--model", model, "--units", "TPM"]
+    done = call("predict", str(path), str(tmp_path / "out.parquet"), *options)
+    assert done.exit_code == 0, done.output
+    found = pd.read_parquet(tmp_path / "out.parquet").set_index("observation")
+    expected = sicmir.predict(adata, model, units="TPM")
+    np.testing.assert_allclose(found, expected.X, atol=1e-3)
+    assert pd.read_parquet(tmp_path / "out_samples.parquet")["coverage"].iloc[2] == 976 / 977
+
+
+def test_predict_refuses_before_it_works(counts, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "predict", None)
+    (tmp_path / "out.h5ad").write_text("mine")
+    cells, out = str(tmp_path / "cells.h5ad"), str(tmp_path / "out.h5ad")
+    for arguments, told in (
+        ((cells, out), "out.h5ad is there already"),
+        ((cells, str(tmp_path / "out.xlsx")), "predictions are written as .h5ad"),
+        ((str(tmp_path / "cels.h5ad"), str(tmp_path / "new.h5ad")), "cels.h5ad: there is no such file"),
+    ):
+        done = call("predict", *arguments)
+        assert done.exit_code == 1
+        assert told in done.stderr
+    assert (tmp_path / "out.h5ad").read_text() == "mine"
+
+
+def test_predict_overwrites_when_asked(counts, model, tmp_path):
+    (tmp_path / "out.h5ad").write_text("old")
+    arguments = [str(tmp_path / "cells.h5ad"), str(tmp_path / "out.h5ad"), "--model", model]
+    assert call("predict", *arguments, "--overwrite").exit_code == 0
+    assert ad.read_h5ad(tmp_path / "out.h5ad").n_obs == 34
+
+
+def test_doctor_tells_versions_threads_folders_and_the_model(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("SICMIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SICMIR_MIRROR", "https://example.org/mirror")
+    monkeypatch.setenv("SICMIR_THREADS", "3")
+    done = call("doctor", "--model", model)
+    assert done.exit_code == 0, done.output
+    for part in (
+        f"sicmir {sicmir.__version__}, Python {sys.version.split()[0]}",
+        f"numpy {np.__version__}",
+        "torch ",
+        "SICMIR_THREADS=3",
+        f"Cache: {tmp_path / 'cache'} (not made yet)",
+        "Mirror: https://example.org/mirror",
+        f"Model: {small.bundle().weights_sha256[:12]} (kernel), 24 mature miRNAs in log2(RPM+1), from ",
+        "Grades: A 8, B 8, D 8",
+    ):
+        assert part in done.output
+
+
+def test_doctor_of_a_damaged_model_exits_with_1(model, monkeypatch):
+    (Path(model) / "weights.safetensors").write_bytes(b"x")
+    done = call("doctor", "--model", model)
+    assert done.exit_code == 1
+    assert "expected SHA-256" in done.output
+    assert "Packages: " in done.output
+
+
+def test_doctor_imports_neither_torch_nor_scanpy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from sicmir import cli;"
+        "CliRunner().invoke(cli.app, ['doctor']); print(sorted({'torch', 'scanpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_shell_can_complete_commands_and_choices():
+    def complete(*words):
+        variables = {"_SICMIR_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["sicmir", *words])}
+        variables |= {"COMP_CWORD": str(len(words))}
+        return CliRunner().invoke(cli.app, [], prog_name="sicmir", env=variables).output.split()
+
+    assert {"predict"} == set(complete("pre"))
+    assert complete("predict", "--transform", "c") == ["cohort"]
+    assert "--show-completion" in call("--help").output
 
 
 def test_help_needs_no_heavy_package():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import sys
@@ -18,6 +19,7 @@ from sicmir.kernel import MaskedKernelRidge
 from sicmir.model import Bundle, load_model
 from sicmir.normalise import InputTransform
 from sicmir.predictors import NetworkPredictor
+from sicmir.rescale import Rescale
 
 FILES = ("weights.safetensors", "model.json", "trust.csv")
 MIRNAS = ["hsa-miR-1", "hsa-miR-2", "hsa-miR-3"]
@@ -185,6 +187,37 @@ def test_a_domain_travels_in_the_weights_file(bundle, tmp_path, monkeypatch):
     with_domain.save(tmp_path / "c")
     with pytest.raises(BundleError, match=r"c: The domain should hold centre and limit, found \['centre'\]"):
         load_model(tmp_path / "c")
+
+
+def test_a_rescaling_travels_in_the_weights_file(bundle, tmp_path):
+    rescale = Rescale().fit(samples(20, 0))
+    loaded = load_model(replace(bundle, rescale=rescale).save(tmp_path / "a")).rescale
+    for transform in ("frozen", "rank", "cohort"):
+        expected = rescale.to_training(samples(), transform)
+        np.testing.assert_array_equal(loaded.to_training(samples(), transform), expected)
+    assert load_model(bundle.save(tmp_path / "b")).rescale is None
+    broken = SimpleNamespace(state=lambda: {"mean": rescale.mean_})
+    replace(bundle, rescale=broken).save(tmp_path / "c")
+    with pytest.raises(BundleError, match=r"c: .*\['mean'\]"):
+        load_model(tmp_path / "c")
+
+
+def test_a_model_is_known_by_the_hash_of_its_weights(bundle, trust, tmp_path):
+    folder = bundle.save(tmp_path / "a")
+    found = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert bundle.weights_sha256 == load_model(folder).weights_sha256 == found
+    assert replace(bundle, trust=None).weights_sha256 == found
+    assert replace(bundle, genes=bundle.genes[::-1]).weights_sha256 != found
+    assert replace(bundle, rescale=Rescale().fit(samples(20, 0))).weights_sha256 != found
+
+
+def test_spread_is_that_of_the_predictor_if_it_has_one(bundle):
+    predicted, spread = bundle.predict_with_spread(samples())
+    np.testing.assert_array_equal(predicted, bundle.predict_array(samples()))
+    if bundle.predictor.kind == "kernel":
+        np.testing.assert_array_equal(spread, bundle.predictor.predict_with_spread(samples())[1])
+    else:
+        assert spread is None
 
 
 def test_default_is_the_bundle_of_the_package(bundle, tmp_path, monkeypatch):

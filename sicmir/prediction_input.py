@@ -1,0 +1,274 @@
+"""From a table of any units to what a model reads: its units, the transform, the genes, the values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from sicmir import panel
+from sicmir.errors import BundleError, DataError, PanelError, ParameterError
+from sicmir.model import Bundle
+from sicmir.normalise import TransformName
+from sicmir.unit_names import SIGNED, UNKNOWN, Units, find_source, log_name, parse
+from sicmir.units import MIN_GENES, recognise, row_totals, select, to_log2
+
+MIN_ORDER = 0.3
+"""Smallest Spearman r of negative values with the means of the training data, median over samples.
+
+Measured: 0.59 to 0.87 in RSEM samples and 0.33 to 0.53 in NCI-60 arrays; -0.33 to 0.28 in z-scores and
+Agilent log ratios.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """A table that is ready for a model, and how it was made so.
+
+    Attributes
+    ----------
+    aligned
+        Observations × the genes of the model, as stored; ``uns["sicmir"]`` holds units and coverage.
+    matrix
+        The same observations × all genes, as stored, for library sizes.
+    record
+        Units of both.
+    transform, reason
+        Input transform, and why this one.
+    as_stored
+        Whether the transform takes the values as they are.
+    """
+
+    aligned: AnnData
+    matrix: np.ndarray | sparse.csr_matrix
+    record: Units
+    transform: TransformName
+    reason: str
+    as_stored: bool
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` × genes, float32, in what :func:`sicmir.prediction.predict_block` takes.
+
+        Raises
+        ------
+        DataError
+            If values are negative, too large for a logarithm, or of too few genes for a library size.
+        """
+        rows = slice(start, stop)
+        if self.as_stored:
+            return self.aligned.X[rows]
+        totals = row_totals(self.matrix[rows], self.record.linear) if np.isnan(self.record.per) else None
+        return to_log2(self.aligned.X[rows], self.record, totals)
+
+
+def prepare(
+    adata: AnnData,
+    bundle: Bundle,
+    transform: str = "auto",
+    by: str | Sequence[str] | None = None,
+    layer: str = "",
+    units: str = "",
+    gene_key: str = "",
+    min_coverage: float = 0.5,
+    min_cells: int = 10,
+) -> ModelInput:
+    """Decide what is in a table and bring its genes to those of a model.
+
+    Parameters and errors are those of :func:`sicmir.prediction.predict`.
+    """
+    record = read_units(adata, layer, units)
+    if by:
+        adata, record = _pooled(adata, by, record, units, min_cells)
+    name, reason = choose_transform(bundle, record, transform)
+    table = select(adata, record)
+    aligned = _aligned(bundle, table, record, min_coverage, gene_key)
+    if record.units == SIGNED and name == "rank":
+        _check_comparable(bundle, aligned.X)
+    # z-scores by gene do not mind the scale of a sample, so any logarithm will do for a cohort.
+    as_stored = {
+        "rank": True,
+        "cohort": bool(record.logarithm) or record.units in ("", SIGNED),
+        "frozen": _like_training(bundle, record),
+    }[name]
+    return ModelInput(
+        aligned=aligned,
+        matrix=table.X.tocsr() if sparse.issparse(table.X) else np.asarray(table.X),
+        record=record,
+        transform=name,
+        reason=reason,
+        as_stored=as_stored,
+    )
+
+
+def read_units(adata: AnnData, layer: str = "", units: str = "") -> Units:
+    """Recognise units as :func:`sicmir.units.recognise`; where they cannot be told, ``units`` is "".
+
+    Raises
+    ------
+    ParameterError
+        If there is no such layer, or units were given that are not known.
+    DataError
+        If there are no values, one is infinite, or values cannot be in the units given.
+    """
+    try:
+        return recognise(adata, layer, units)
+    except ParameterError as error:
+        source = find_source(layer or "X", list(adata.layers), adata.raw is not None)
+        if units or (source == "X" and adata.X is None):
+            raise
+        n_genes = adata.raw.n_vars if source == "raw" else adata.n_vars
+        return Units("", source, "", np.nan, n_genes, (str(error),))
+
+
+def choose_transform(bundle: Bundle, record: Units, asked: str = "auto") -> tuple[TransformName, str]:
+    """Transform to use, and why.
+
+    A bundle without a ``rescale`` has one transform only, that of its predictor; otherwise ``"auto"`` is what
+    :func:`transform_for_units` says.
+
+    Raises
+    ------
+    ParameterError
+        If the bundle has no such transform, or ``frozen`` needs units that cannot be told.
+    DataError
+        If the values are z-scores or log ratios, and which transform fits them was not said.
+    """
+    own = own_transform(bundle)
+    there = (own,) if bundle.rescale is None else get_args(TransformName)
+    if asked not in ("auto", *there):
+        raise ParameterError(
+            f"transform={asked!r}: expected 'auto' or {' or '.join(map(repr, there))}, which this model has."
+        )
+    if asked != "auto":
+        name, reason = asked, "It was asked for."
+    elif bundle.rescale is None:
+        name, reason = own, "The model has no other."
+    else:
+        name, reason = transform_for_units(bundle, record)
+    if name == "frozen" and not record.units:
+        raise ParameterError(f"The transform 'frozen' needs units. {record.reasons[0]}")
+    return name, reason
+
+
+def transform_for_units(bundle: Bundle, record: Units) -> tuple[TransformName, str]:
+    """Say which transform fits the units, and why.
+
+    ``frozen`` where values can be brought to those of the training data: counts, RSEM, CPM, TPM, CP10K, FPKM,
+    or logarithms of these. ``rank`` for everything else: arrays and whatever is in unknown units, and counts
+    or FPKM of fewer than 5,000 genes, whose sum is no library size.
+
+    Raises
+    ------
+    DataError
+        If the values are z-scores or log ratios.
+    """
+    if record.units == SIGNED:
+        raise DataError(
+            f"{record.text()} Give a layer with expression; or, if the genes of a sample can be compared "
+            "with each other, as in log2(TPM + 0.001), transform='rank'; or, if they are differences from a "
+            "reference or z-scores of each gene over a cohort that is submitted whole, transform='cohort'."
+        )
+    if _like_training(bundle, record):
+        return "frozen", "The values are in the units of the training data."
+    if record.units in ("", UNKNOWN) or record.units == log_name(record.logarithm or "log2", UNKNOWN):
+        return "rank", "The units are not known, so that only the order of genes within a sample counts."
+    if np.isnan(record.per) and record.n_genes < MIN_GENES:
+        return (
+            "rank",
+            f"The sum of {record.n_genes} genes is no library size, so that only their order counts.",
+        )
+    return "frozen", f"{record.units} can be brought to the library size of the training data."
+
+
+def own_transform(bundle: Bundle) -> TransformName:
+    """Transform that the predictor itself applies; ``frozen`` if it takes training units as they are."""
+    return bundle.predictor.facts().get("transform", "frozen")
+
+
+def in_training_units(bundle: Bundle, landmarks: np.ndarray, transform: TransformName) -> np.ndarray:
+    """Bring rows × genes, as :meth:`ModelInput.values` gives them, to what the predictor takes.
+
+    A row of NaN alone stays one.
+
+    Raises
+    ------
+    ParameterError
+        If the model does not have the transform.
+    DataError
+        As :meth:`sicmir.rescale.Rescale.to_training`.
+    """
+    if bundle.rescale is None:
+        if transform != own_transform(bundle):
+            raise ParameterError(
+                f"transform={transform!r}: this model has no other than {own_transform(bundle)!r}."
+            )
+        return np.asarray(landmarks, dtype=np.float32)
+    result = np.full(landmarks.shape, np.nan, dtype=np.float32)
+    measured = ~np.isnan(landmarks).all(axis=1)
+    if measured.any():
+        result[measured] = bundle.rescale.to_training(landmarks[measured], transform)
+    return result
+
+
+def _check_comparable(bundle: Bundle, values: np.ndarray) -> None:
+    """Refuse negative values whose order within a sample is not that of expression.
+
+    The domain does not see this: it leaves out of account what a change of scale does to all genes.
+
+    Raises
+    ------
+    DataError
+        If the rows hardly correlate with the means of the training data.
+    """
+    frame = pd.DataFrame(values[np.linspace(0, len(values) - 1, min(len(values), 100)).astype(int)])
+    r = frame.corrwith(pd.Series(bundle.rescale.mean_), axis=1, method="spearman").median()
+    if not r >= MIN_ORDER:
+        raise DataError(
+            f"The order of genes within a sample does not follow their usual expression (median Spearman r "
+            f"{r:.2f}; at least {MIN_ORDER} expected): these are z-scores or log ratios, which cannot be "
+            "ranked. Give expression, or transform='cohort' with the whole cohort."
+        )
+
+
+def _like_training(bundle: Bundle, record: Units) -> bool:
+    trained_on = parse(str(bundle.card.get("input_units", "")))
+    return trained_on is not None and trained_on[0] == record.units
+
+
+def _pooled(
+    adata: AnnData, by: str | Sequence[str], record: Units, units: str, min_cells: int
+) -> tuple[AnnData, Units]:
+    """Pools of cells and their units, which are linear."""
+    from sicmir.pseudobulk import pseudobulk
+
+    if not record.units:
+        raise ParameterError(f"Cells can only be pooled in known units. {record.reasons[0]}")
+    mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
+    pools = pseudobulk(adata, by, record.source, min_cells, mode, units=units)
+    found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
+    return pools, replace(found, reasons=(record.text(), f"Cells were {how}."))
+
+
+def _aligned(bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str) -> AnnData:
+    counts = record.units == "counts"
+    aligned = panel.align(table, min_coverage, "sum" if counts else "mean", gene_key)
+    duplicated = panel.coverage(aligned).duplicated
+    if duplicated and not counts:
+        raise PanelError(
+            f"{len(duplicated)} landmarks are found in more than one column: {', '.join(duplicated[:5])}. "
+            f"Only counts can be summed up, and these are {record.units or 'values of unknown units'}. Drop "
+            "the wrong columns, choose Ensembl or Entrez ids by gene_key if var holds them, or give counts."
+        )
+    if list(aligned.var_names) == bundle.genes:
+        return aligned
+    if not set(bundle.genes) <= set(aligned.var_names):
+        raise BundleError(
+            f"The model has genes that are no landmarks, such as "
+            f"{next(gene for gene in bundle.genes if gene not in aligned.var_names)}; it cannot be used here."
+        )
+    return aligned[:, bundle.genes].copy()
