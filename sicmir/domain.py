@@ -48,6 +48,11 @@ class Domain:
     Fewer genes agree less: thresholds are set on random subsets of 100, 200 and 400 genes as well, and taken
     between these by linear interpolation.
 
+    **What it cannot see.** A sample near the mean of the training samples, be it made up; deviations from
+    that mean with all signs turned, for the score is even in z; and what ``rank`` has removed, such as a
+    logarithm taken twice. Genes that were centred one by one (log ratios of arrays, z-scores) and then ranked
+    still agree with each other.
+
     Leave-one-out prediction from the precision matrix: Sundararajan & Keerthi 2001, doi
     10.1162/08997660151134343.
 
@@ -148,13 +153,13 @@ class Domain:
                 scores[rows] = self._agreement(values[np.ix_(rows, seen)], seen)
         return scores
 
-    def level(self, X: np.ndarray | pd.DataFrame) -> np.ndarray:
+    def level(self, X: np.ndarray | pd.DataFrame, scores: np.ndarray | None = None) -> np.ndarray:
         """``inside``, ``outside`` or ``far`` for each sample; ``unknown`` with fewer than 100 measured genes.
 
-        A sample is ``far`` below the threshold of this name, else ``outside`` below the other one. Parameters
-        and errors are those of :meth:`score`.
+        A sample is ``far`` below the threshold of this name, else ``outside`` below the other one. ``scores``
+        are those of :meth:`score`, which tells of parameters and errors, where they have been computed.
         """
-        scores = self.score(X)
+        scores = self.score(X) if scores is None else scores
         size = self._judged(np.asarray(X, dtype=np.float64)).sum(axis=1)
         limits = {level: np.interp(size, self.sizes_, table) for level, table in self.thresholds_.items()}
         choices = [np.isnan(scores), scores < limits["far"], scores < limits["outside"]]
