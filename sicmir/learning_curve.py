@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from sicmir import metrics
 from sicmir.errors import ParameterError
-from sicmir.methods import Estimator, checked
-from sicmir.splits import Split, assert_no_leak
+from sicmir.methods import Estimator, Method, cross_predict
+from sicmir.splits import Split
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,15 @@ def donor_curve(
     Returns
     -------
     Columns ``fraction, repeat, n_samples`` (mean over splits), ``pooled, within``: medians over miRNAs of
-    the Pearson r, as in :func:`sicmir.metrics.per_mirna`.
+    the Pearson r, as in :func:`sicmir.metrics.per_mirna`. A miRNA that too few samples are left for, so that
+    the estimator gives NaN, does not enter them.
+
+    Raises
+    ------
+    ParameterError
+        If a fraction is out of range.
+    DataError
+        As :func:`sicmir.methods.cross_predict`, or if the estimator finds too few samples left.
     """
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise ParameterError(f"fractions should lie above 0 and at most at 1, found {list(fractions)}.")
@@ -69,7 +77,8 @@ def donor_curve(
         return rows
 
     steps = [_Step(fraction, 0, share(fraction)) for fraction in fractions]
-    return _curve(X, Y, obs, splits, make, steps).rename(columns={"size": "fraction"})
+    table = _curve(X, Y, obs, splits, make, steps)
+    return table.drop(columns="n_cohorts").rename(columns={"size": "fraction"})
 
 
 def cohort_curve(
@@ -89,13 +98,21 @@ def cohort_curve(
     X, Y, obs, splits, make
         As for :func:`donor_curve`, with splits that leave out a cohort each.
     numbers
-        Numbers of training cohorts; those that exceed what a split has are the same as all.
+        Numbers of training cohorts; those that no split exceeds are the same as all, and left out.
     repeats, seed
-        Draws of cohorts, and their seed.
+        Draws of cohorts, and their seed. Of one draw a smaller number is part of each larger one.
 
     Returns
     -------
-    Columns ``n_cohorts`` (mean over splits), ``repeat, n_samples, pooled, within`` as :func:`donor_curve`.
+    Columns ``n_cohorts`` (mean over splits of the cohorts trained on), ``repeat, n_samples, pooled, within``
+    as :func:`donor_curve`; the last row is of all cohorts.
+
+    Raises
+    ------
+    ParameterError
+        If ``numbers`` or ``repeats`` are below 1.
+    DataError
+        As for :func:`donor_curve`.
     """
     if not numbers or min(numbers) < 1 or repeats < 1:
         raise ParameterError(f"numbers and repeats should be at least 1; found {list(numbers)}, {repeats}.")
@@ -109,10 +126,10 @@ def cohort_curve(
 
         return rows
 
-    steps = [_Step(number, i, some(number, i)) for number in numbers for i in range(repeats)]
-    most = int(np.mean([len(np.unique(cohort[split.train])) for split in splits]).round())
+    most = max(len(np.unique(cohort[split.train])) for split in splits)
+    steps = [_Step(n, i, some(n, i)) for n in numbers if n < most for i in range(repeats)]
     steps.append(_Step(most, 0, lambda split: split.train))
-    return _curve(X, Y, obs, splits, make, steps).rename(columns={"size": "n_cohorts"})
+    return _curve(X, Y, obs, splits, make, steps).drop(columns="size")
 
 
 def _curve(
@@ -123,23 +140,15 @@ def _curve(
     make: Callable[[], Estimator],
     steps: Sequence[_Step],
 ) -> pd.DataFrame:
-    X, Y = checked(X, Y, obs)
-    rows = []
+    method = Method("", "", frozenset(), lambda seed: make())
+    tested = np.sort(np.concatenate([split.test for split in splits]))
+    cohort, rows = obs["cohort"].astype(str).to_numpy(), []
     for step in tqdm(steps, desc="learning curve", unit="size"):
-        predicted = np.full(Y.shape, np.nan)
-        sizes = []
-        for split, train in _smaller(splits, step, obs):
-            estimator = make().fit(X[train], Y[train], obs.iloc[train])
-            predicted[split.test] = estimator.predict(X[split.test], obs.iloc[split.test])
-            sizes.append(len(train))
-        tested = np.sort(np.concatenate([split.test for split in splits]))
-        table = metrics.per_mirna(Y[tested], predicted[tested], obs["cohort"].iloc[tested].to_numpy())
+        smaller = [Split(split.name, step.rows(split), split.test) for split in splits]
+        predicted = cross_predict(method, X, Y, obs, smaller, progress=False).to_numpy()
+        table = metrics.per_mirna(np.asarray(Y)[tested], predicted[tested], cohort[tested])
+        n_cohorts = np.mean([len(np.unique(cohort[part.train])) for part in smaller])
+        n_samples = np.mean([len(part.train) for part in smaller])
         medians = table[["pearson", "pearson_within"]].median()
-        rows.append((step.size, step.repeat, float(np.mean(sizes)), *medians))
-    return pd.DataFrame(rows, columns=["size", "repeat", "n_samples", "pooled", "within"])
-
-
-def _smaller(splits: Sequence[Split], step: _Step, obs: pd.DataFrame) -> Iterator[tuple[Split, np.ndarray]]:
-    for split in splits:
-        assert_no_leak(split, obs)
-        yield split, step.rows(split)
+        rows.append((step.size, n_cohorts, step.repeat, n_samples, *medians))
+    return pd.DataFrame(rows, columns=["size", "n_cohorts", "repeat", "n_samples", "pooled", "within"])

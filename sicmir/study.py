@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import imputation, normalise, splits
-from sicmir.errors import DataError
+from sicmir import errors, paths, splits
+from sicmir.errors import DataError, ParameterError
 from sicmir.evaluation import METHODS
 from sicmir.methods import Method, cross_predict
 from sicmir.rivals import inputs
@@ -39,6 +41,15 @@ def study_splits(
         Cohort to cohort that it is left out together with, such as rectum with colon cancer.
     n_splits, seed
         Number of folds, and the seed of the folds and of the draw.
+
+    Returns
+    -------
+    Name of the division → its splits; rows are positions in ``obs``.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As :mod:`sicmir.splits` does where samples have no labels, or donors or cohorts are too few.
     """
     test = splits.holdout(obs, TEST_FRACTION, seed)
     rest = obs.iloc[test.train]
@@ -67,11 +78,17 @@ class Study:
         Name of a division → its splits, as :func:`study_splits` gives them.
     folder
         Where predictions are kept. A file is named by a hash of the data, the split, the seed and the source
-        code of the method, so nothing stale is read.
+        code of the method with all modules of this package behind it, so nothing stale is read. Versions of
+        other packages do not enter it.
     genes
         Samples × all genes, log2(x+1), for methods that read host genes; by default ``mrna``.
     seed
         Of the methods.
+
+    Raises
+    ------
+    DataError
+        If the samples of the matrices differ, or a division tests a sample twice.
     """
 
     def __init__(
@@ -88,6 +105,10 @@ class Study:
         for adata, what in ((mirna, "miRNA"), (self.genes, "genes")):
             if not adata.obs_names.equals(mrna.obs_names):
                 raise DataError(f"The samples of mRNA and {what} differ, or their order does.")
+        for name, parts in self.divisions.items():
+            tested = np.concatenate([part.test for part in parts])
+            if len(np.unique(tested)) < len(tested):
+                raise DataError(f"The division {name!r} tests a sample twice; expected disjoint test sets.")
         self.folder, self.seed = Path(folder), seed
         self.observed, self.obs = mirna.to_df(), mirna.obs
 
@@ -106,10 +127,26 @@ class Study:
         Returns
         -------
         Samples × miRNAs, log2(RPM+1), float32; NaN for samples that the division does not test.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such method, division or miRNA.
+        DataError
+            If a split leaks, or the method does not take the data.
         """
         if "+" in name:
             parts = [self.predict(part, division, mirnas) for part in name.split("+")]
             return sum(parts) / len(parts)
+        for what, wanted, known in (
+            ("method", [name], METHODS),
+            ("division", [division], self.divisions),
+            ("miRNA", mirnas, self.mirna.var_names),
+        ):
+            unknown = [one for one in wanted if one not in known]
+            if unknown:
+                shown = ", ".join(list(known)[:20])
+                raise ParameterError(f"There is no {what} {unknown[0]!r}; expected one of {shown}.")
         method, chosen = METHODS[name], list(mirnas) or list(self.mirna.var_names)
         X = inputs(method, self.mrna.to_df(), self.genes, self.mirna[:, chosen])
         Y = self.observed[chosen]
@@ -130,15 +167,32 @@ class Study:
         path = self.folder / f"{method.name}-{split.name}-{hasher.hexdigest()[:16]}.npy"
         if not path.is_file():
             predicted = cross_predict(method, X, Y, self.obs, [split], self.seed, progress=False)
-            part = path.with_suffix(".part")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.save(file, predicted.to_numpy()[split.test])
-            part.replace(path)
+            with paths.replacing(path) as part:
+                np.save(part, predicted.to_numpy()[split.test])
         return np.load(path)
 
 
 def _code(method: Method, seed: int) -> str:
-    """Name, seed and sources of a method: the module of its estimator, and what estimators share."""
-    modules = [inspect.getmodule(type(method.make(seed))), imputation, normalise]
-    return "\0".join([method.name, str(seed), *(inspect.getsource(module) for module in modules)])
+    """Name and seed of a method, the source of how it is made, and of every module behind its estimator."""
+    module = inspect.getmodule(type(method.make(seed)))
+    return "\0".join([method.name, str(seed), inspect.getsource(method.make), _sources(module)])
+
+
+@cache  # What a process has loaded is what it runs, even if a file is edited meanwhile.
+def _sources(module: ModuleType) -> str:
+    """Source of a module and of all modules of its package that it uses, directly or not; by name."""
+    found, left = {errors.__name__: ""}, [module]
+    while left:
+        one = left.pop()
+        if one.__name__ not in found:
+            found[one.__name__] = inspect.getsource(one)
+            left.extend(_used(one))
+    return "\0".join(found[name] for name in sorted(found))
+
+
+def _used(module: ModuleType) -> Iterator[ModuleType]:
+    """Modules of the same package that a module, or something in it, comes from."""
+    for value in vars(module).values():
+        other = inspect.getmodule(value)
+        if other is not None and other.__name__.split(".")[0] == module.__name__.split(".")[0]:
+            yield other

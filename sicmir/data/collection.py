@@ -8,14 +8,18 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pandas.api.typing import DataFrameGroupBy
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sicmir import panel
 from sicmir.data.catalogue import load_paired
+from sicmir.data.checksum import digest
+from sicmir.data.manifest import load_manifest
+from sicmir.data.parsed import source_table
 from sicmir.errors import DataError, ManifestError, ReadError
 
 MIN_SHARED = 20
-"""Fewest samples of a cohort, here and in the reference, that bring arrays to the scale of the reference."""
+"""Fewest samples of a cohort, here and in the reference, that bring a gene to the scale of the reference."""
 
 
 class _Strict(BaseModel):
@@ -32,11 +36,10 @@ class Member(_Strict):
     offsets
         CSV in that folder with the columns gene and offset, which is subtracted from the log2 values.
     matched
-        Give each gene the mean and SD that it has in the sets before this one, cohort by cohort; for arrays.
+        Bring each gene by one straight line towards the mean and SD that it has in the same cohorts of the
+        sets before this one; for arrays.
     drop_cohorts
         Cohorts that are left out, such as one whose samples cannot be told apart from those of another set.
-    level
-        ``"mature"`` or ``"stem-loop"``.
     """
 
     set: str
@@ -46,11 +49,40 @@ class Member(_Strict):
 
 
 class Recipe(_Strict):
-    """What a collection is made of, surest set first."""
+    """What a collection is made of, and what a model of it is tested on; paths are below its root.
+
+    Attributes
+    ----------
+    sets
+        Sets that are trained on, surest first. The first decides which miRNAs methods are compared on.
+    aliquots
+        Table with the columns sample, barcode and machine, of the miRNA sequencing.
+    min_coverage
+        Least share of the landmarks that a set must measure.
+    same
+        Cohort to cohort that it is left out together with, such as READ to COAD.
+    foreign
+        Sets that are read as they are, to test what another platform or study costs.
+    published
+        Folder of the authors' demonstration, see :func:`sicmir.data.demo.load_demo`.
+    pbmc
+        Blood cells, h5ad of counts with ``obs["cell_type_marker"]``.
+    """
 
     sets: list[Member] = Field(min_length=1)
     aliquots: str = ""
     min_coverage: float = 0.4
+    same: dict[str, str] = Field(default_factory=dict)
+    foreign: list[Member] = Field(default_factory=list)
+    published: str = ""
+    pbmc: str = ""
+
+    @field_validator("sets")
+    @classmethod
+    def _first_is_on_the_scale(cls, sets: list[Member]) -> list[Member]:
+        if sets[0].matched:
+            raise ValueError(f"{sets[0].set}: the first set cannot be matched, for no set is before it")
+        return sets
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -64,7 +96,7 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         return Recipe.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not of the schema, or no text
         raise ManifestError(f"{path}: expected the description of a collection of sets; {error}") from error
 
 
@@ -91,36 +123,86 @@ def load_collection(recipe: Recipe, root: str | Path) -> tuple[ad.AnnData, ad.An
     Raises
     ------
     DataError
-        If sets differ in the level of their miRNAs, or in the donor or cohort of a sample.
+        If sets differ in the level of their miRNAs, or in donor, cohort or condition of a sample; if units
+        are not log2(x+1), unless ``matched``, and log2(RPM+1); or if a cohort to leave out is not there.
     ManifestError, ReadError, FetchError, PanelError
         If a set cannot be had, read or aligned.
     """
     root = Path(root)
     mrna, mirna = None, None
     for member in recipe.sets:
-        x, y = _load(member, root, recipe.min_coverage)
+        x, y = load_member(member, root, recipe.min_coverage)
+        _check_units(member, x, y)
         if mrna is None:
             mrna, mirna = x, y
             continue
         if member.matched:
             x = _matched(x, mrna)
         mrna, mirna = _merge(mrna, x, member.set), _merge(mirna, y, member.set)
+    # What was said of the coverage and of names in the first set does not hold for all of them.
+    mrna = panel.align(mrna, min_coverage=recipe.min_coverage)
     obs = _with_aliquots(mrna.obs, root / recipe.aliquots) if recipe.aliquots else mrna.obs
     for adata in (mrna, mirna):
         adata.obs = obs.copy()
         adata.uns["sicmir"]["dataset"] = "+".join(member.set for member in recipe.sets)
+        if recipe.aliquots:
+            _add_source(adata, root, recipe.aliquots)
     return mrna, mirna
 
 
-def _load(member: Member, root: Path, min_coverage: float) -> tuple[ad.AnnData, ad.AnnData]:
+def load_member(member: Member, root: Path, min_coverage: float) -> tuple[ad.AnnData, ad.AnnData]:
+    """Give one set of a collection on its landmarks, with its offsets taken off; other units stay.
+
+    Arguments and errors are those of :func:`load_collection`; ``min_coverage`` is that of the recipe.
+    """
     folder = root / member.set
+    if not folder.is_dir() and member.set not in load_manifest():
+        raise ManifestError(f"{member.set}: expected a folder below {root}, or a key of the manifest.")
     mrna, mirna = load_paired(folder if folder.is_dir() else member.set)
+    absent = sorted(set(member.drop_cohorts) - set(mrna.obs["cohort"]))
+    if absent:
+        raise DataError(
+            f"{member.set}: the cohorts {', '.join(absent)} of drop_cohorts are not there; found "
+            f"{', '.join(sorted(mrna.obs['cohort'].unique()))}."
+        )
     keep = ~mrna.obs["cohort"].isin(member.drop_cohorts).to_numpy()
     mrna, mirna = panel.align(mrna[keep].copy(), min_coverage=min_coverage), mirna[keep].copy()
+    for adata in (mrna, mirna):
+        adata.obs["dataset"] = member.set
+        sources = adata.uns["sicmir"]["sources"]
+        if folder.is_dir():  # its files are called alike in every set
+            adata.uns["sicmir"]["sources"] = sources.assign(name=f"{member.set}/" + sources["name"])
     if member.offsets:
         mrna.X -= _offsets(folder / member.offsets).reindex(mrna.var_names).to_numpy(dtype=np.float32)
         mrna.X = np.maximum(mrna.X, 0)
+        _add_source(mrna, root, f"{member.set}/{member.offsets}")
     return mrna, mirna
+
+
+def _check_units(member: Member, mrna: ad.AnnData, mirna: ad.AnnData) -> None:
+    """Refuse what cannot stand beside log2(x+1) and log2(RPM+1): log ratios and other amounts of miRNA."""
+    units, amounts = (str(adata.uns["sicmir"]["units"]) for adata in (mrna, mirna))
+    if not member.matched and "+1" not in units.replace(" ", ""):
+        raise DataError(
+            f"{member.set}: its mRNA is given as {units!r}; expected log2(x+1). Say matched: true, or leave "
+            "the set out."
+        )
+    if amounts.replace(" ", "") != "log2(RPM+1)":
+        raise DataError(
+            f"{member.set}: its miRNA is given as {amounts!r}; expected log2(RPM+1). Leave the set out."
+        )
+
+
+def _add_source(adata: ad.AnnData, root: Path, name: str) -> None:
+    path = root / name
+    row = source_table([(name, f"sha256:{digest(path, 'sha256')}", path.stat().st_size, "")])
+    adata.uns["sicmir"]["sources"] = _stacked(adata.uns["sicmir"]["sources"], row)
+
+
+def _stacked(*sources: pd.DataFrame) -> pd.DataFrame:
+    """Tables of sources below each other, each file once."""
+    table = pd.concat([part for part in sources if len(part)] or sources[:1])
+    return table.drop_duplicates(["name", "checksum"]).reset_index(drop=True).rename(index=str)
 
 
 def _offsets(path: Path) -> pd.Series:
@@ -134,30 +216,33 @@ def _offsets(path: Path) -> pd.Series:
 
 
 def _matched(arrays: ad.AnnData, reference: ad.AnnData) -> ad.AnnData:
-    """Bring each gene by one straight line to the mean and SD that it has in the same cohorts elsewhere."""
-    cohorts = [
-        name
-        for name, n in arrays.obs["cohort"].value_counts().items()
-        if min(n, (reference.obs["cohort"] == name).sum()) >= MIN_SHARED
-    ]
-    if not cohorts:
+    """Bring each gene by one straight line to the mean and SD that it has in the same cohorts elsewhere.
+
+    Both sides are taken over the cohorts where 20 samples of each measured the gene, a cohort weighing as its
+    smaller number of samples. The logarithm of the slope is drawn towards 0, since both sides are logarithms:
+    it is multiplied by n / (n + 20), n being the sum of the weights. A gene without such a cohort is NaN.
+    """
+    (n, mean, variance), (n_goal, goal, goal_variance) = (
+        (groups.count(), groups.mean(), groups.var(ddof=0)) for groups in map(_by_cohort, (arrays, reference))
+    )
+    weight = np.minimum(*n.align(n_goal, join="inner"))
+    weight = weight.where(weight >= MIN_SHARED, 0)
+    total = weight.sum()
+    if not total.any():
         raise DataError(
             f"{arrays.obs['dataset'].iloc[0]}: no cohort has {MIN_SHARED} samples here and in the sets "
             "before it, so its genes cannot be brought to their scale. Leave the set out."
         )
-    moments = []
-    for adata in (arrays, reference):
-        chosen = adata[adata.obs["cohort"].isin(cohorts)]
-        groups = chosen.to_df().groupby(chosen.obs["cohort"].astype(str).to_numpy())
-        n = groups.count()
-        variance = (groups.var(ddof=0) * n).sum() / n.sum().replace(0, np.nan)
-        moments.append((groups.mean().loc[cohorts], np.sqrt(variance)))
-    (mean, sd), (goal, goal_sd) = moments
-    slope = (goal_sd / sd).where(sd > 0)
-    shift = (goal - slope * mean).mean()
+    spread, goal_spread = ((part * weight).sum() for part in (variance, goal_variance))
+    slope = np.sqrt(goal_spread / spread.where(spread > 0)) ** (total / (total + MIN_SHARED))
+    shift = ((goal - slope * mean) * weight).sum() / total.where(total > 0)
     matched = arrays.copy()
     matched.X = np.maximum(arrays.X * slope.to_numpy() + shift.to_numpy(), 0).astype(np.float32)
     return matched
+
+
+def _by_cohort(adata: ad.AnnData) -> DataFrameGroupBy:
+    return adata.to_df().astype(np.float64).groupby(adata.obs["cohort"].astype(str).to_numpy())
 
 
 def _merge(first: ad.AnnData, second: ad.AnnData, name: str) -> ad.AnnData:
@@ -166,7 +251,7 @@ def _merge(first: ad.AnnData, second: ad.AnnData, name: str) -> ad.AnnData:
     if len(levels) > 1:
         raise DataError(f"{name}: its miRNAs are of another level than before ({' and '.join(levels)}).")
     shared = first.obs_names.intersection(second.obs_names)
-    for column in ("donor", "cohort"):
+    for column in ("donor", "cohort", "condition"):
         differ = (first.obs.loc[shared, column] != second.obs.loc[shared, column]).to_numpy()
         if differ.any():
             sample = shared[differ][0]
@@ -181,12 +266,10 @@ def _merge(first: ad.AnnData, second: ad.AnnData, name: str) -> ad.AnnData:
     merged = ad.AnnData(
         values.to_numpy(dtype=np.float32), obs=pd.concat([first.obs, second.obs.loc[new]]), var=var
     )
-    sources = [adata.uns["sicmir"]["sources"] for adata in (first, second)]
-    merged.uns["sicmir"] = dict(first.uns["sicmir"]) | {
-        "sources": pd.concat(sources)
-        .drop_duplicates(["name", "checksum"])
-        .reset_index(drop=True)
-        .rename(index=str)
+    records = [adata.uns["sicmir"] for adata in (first, second)]
+    merged.uns["sicmir"] = dict(records[0]) | {
+        "sources": _stacked(*(record["sources"] for record in records)),
+        "synthetic": any(bool(record["synthetic"]) for record in records),
     }
     return merged
 

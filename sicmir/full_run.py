@@ -1,0 +1,240 @@
+"""The tables of the full benchmark: one collection of samples, judged from every side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from sicmir import cell_agreement, cell_references, learning_curve, metrics, published_demo, shipping
+from sicmir import cell_types as types
+from sicmir.comparison import Comparison
+from sicmir.data import collection, demo, whole_genes
+from sicmir.domain_check import flag_rates
+from sicmir.evaluation import METHODS, detected_names
+from sicmir.host_gene import host_genes
+from sicmir.kernel import MaskedKernelRidge
+from sicmir.model import Bundle
+from sicmir.rescale import Rescale
+from sicmir.splits import table
+from sicmir.study import NEW_DONORS, TEST, UNSEEN, Study, study_splits
+from sicmir.transfer import cohort_sensitivity, transfer
+
+OURS = "kernel"
+FAST = (
+    *(OURS, "ridge", "sicmir", f"{OURS}+sicmir", "pls", "forest", "knn", "imirage"),
+    *("host-gene", "cohort-mean", "shuffled"),
+)
+"""Methods that are run for every miRNA."""
+
+N_SLOW = 24
+"""Number of miRNAs, drawn at random, that slow methods are run for."""
+
+TRAINING_TOTAL = 20.0
+"""Counts per million of single cells times this have the library size of the training units, about 2e7."""
+
+
+class FullRun:
+    """Everything that is measured on a collection; what is slow is kept in files.
+
+    Parameters
+    ----------
+    recipe
+        What the collection is made of; its sections ``foreign``, ``published`` and ``pbmc`` name what else is
+        looked at, each passed over where it is empty.
+    root
+        Folder of the sets.
+    folder
+        Where predictions are kept.
+    seed
+        Of divisions, methods and draws.
+    """
+
+    def __init__(
+        self, recipe: collection.Recipe, root: str | Path, folder: str | Path, seed: int = 0
+    ) -> None:
+        self.recipe, self.root, self.folder, self.seed = recipe, Path(root), Path(folder), seed
+        self.mrna, mirna = collection.load_collection(recipe, root)
+        self.mirna = mirna[:, shipping.well_measured(mirna)].copy()
+        self.divisions = study_splits(mirna.obs, recipe.same, seed=seed)
+        judged = (mirna.obs["dataset"] == recipe.sets[0].set).to_numpy()
+        self.judged = detected_names(mirna[judged])
+
+    @cached_property
+    def study(self) -> Study:
+        """Predictions of the miRNAs that methods are compared on."""
+        mirna = self.mirna[:, self.judged].copy()
+        hosts = {gene for genes in host_genes(mirna).values() for gene in genes}
+        genes = whole_genes.load_genes(self.recipe, self.root, sorted(hosts), self.mrna)
+        return Study(self.mrna, mirna, self.divisions, self.folder, genes, self.seed)
+
+    @cached_property
+    def assessment(self) -> shipping.Assessment:
+        """What is known of the shipped model."""
+        baselines = {}
+        for name in ("cohort-mean", "host-gene"):
+            predicted = self.study.predict(name, NEW_DONORS)
+            rows = predicted.notna().any(axis=1).to_numpy()
+            cohort = self.study.obs["cohort"][rows]
+            baselines[name] = metrics.per_mirna(self.study.observed[rows], predicted[rows], cohort)
+        empty = pd.DataFrame(index=self.mirna.var_names)
+        return shipping.assess(
+            self.mrna,
+            self.mirna,
+            self.divisions,
+            cohort_mean=empty.join(baselines["cohort-mean"]),
+            host_gene=baselines["host-gene"],
+            single_cell=self.single_cells["per miRNA"],
+        )
+
+    @cached_property
+    def model(self) -> MaskedKernelRidge:
+        """The shipped kind of model, trained on the whole collection."""
+        return shipping.fit_predictor(self.mrna.X, self.mirna.to_df().to_numpy(), self.mirna.obs)
+
+    def tables(self, fast: Sequence[str] = FAST, slow: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+        """Every table, by the name of its file."""
+        leagues = list(self._leagues(fast, self.judged))
+        if slow:
+            rng = np.random.default_rng(self.seed)
+            some = self.judged[np.sort(rng.choice(len(self.judged), min(N_SLOW, len(self.judged)), False))]
+            leagues += list(self._leagues([OURS, *slow], some))
+        found = {
+            "league": pd.concat(leagues).set_index("division"),
+            "contrasts": self._contrasts(fast).set_index("method"),
+            "trust": self.assessment.trust,
+            "coverage": self.assessment.coverage,
+            "grades": self.assessment.grades,
+            "cell_types": self.single_cells["pairs"].set_index("transform"),
+            "flags": flag_rates(self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed),
+            "sensitivity": self._sensitivity(),
+            **self._curves(),
+        }
+        if self.recipe.foreign:
+            sets = {member.set: self._foreign(member) for member in self.recipe.foreign}
+            found["transfer"] = transfer(self.mrna, self.mirna[:, self.judged], sets).set_index("dataset")
+        if self.recipe.published:
+            found["published"] = self._published().set_index("cohort")
+        return found
+
+    def bundle(self, card: dict[str, Any]) -> Bundle:
+        """The shipped model."""
+        return shipping.build(self.mrna, self.mirna, self.assessment, card)
+
+    def record(self) -> dict[str, Any]:
+        """What the tables were made from."""
+        return {
+            "dataset": self.mirna.uns["sicmir"]["dataset"],
+            "files": shipping.files(self.mrna, self.mirna),
+            "n_samples": self.mirna.n_obs,
+            "n_donors": int(self.mirna.obs["donor"].nunique()),
+            "n_mirnas": self.mirna.n_vars,
+            "n_judged": len(self.judged),
+            "seed": self.seed,
+            "test_donors": int(self.mirna.obs["donor"].iloc[self.divisions[TEST][0].test].nunique()),
+        }
+
+    def _leagues(self, methods: Sequence[str], mirnas: pd.Index) -> Iterator[pd.DataFrame]:
+        for division in self.divisions:
+            for samples in ("all", self.recipe.sets[0].set):
+                comparison = self._comparison(methods, division, mirnas, samples)
+                league = comparison.league(OURS, seed=self.seed)
+                yield league.assign(division=division, samples=samples, n_samples=len(comparison.obs))
+
+    def _comparison(
+        self, methods: Sequence[str], division: str, mirnas: pd.Index, samples: str = "all"
+    ) -> Comparison:
+        parts, obs = self.divisions[division], self.study.obs
+        tested = np.zeros(len(obs), dtype=bool)
+        tested[np.concatenate([part.test for part in parts])] = True
+        if samples != "all":
+            tested &= (obs["dataset"] == samples).to_numpy()
+        names = mirnas if len(mirnas) < len(self.judged) else ()
+        return Comparison(
+            observed=self.study.observed.loc[tested, mirnas],
+            detected=mirnas,
+            predictions={
+                name: self.study.predict(name, division, names).loc[tested, mirnas] for name in methods
+            },
+            obs=obs[tested],
+            folds=table(parts, obs),
+            flat=frozenset(n for n in methods if "+" not in n and not METHODS[n].tells_samples_apart),
+        )
+
+    def _contrasts(self, methods: Sequence[str]) -> pd.DataFrame:
+        comparison = self._comparison(methods, NEW_DONORS, self.judged)
+        return comparison.tumour_against_normal()
+
+    @cached_property
+    def single_cells(self) -> dict[str, pd.DataFrame]:
+        """Cell types with measured miRNA: ``pairs`` of cell types, and ``per miRNA`` for the trust table."""
+        cells = {}
+        if self.recipe.pbmc:
+            adata = ad.read_h5ad(self.root / self.recipe.pbmc)
+            adata.obs["cell_type"] = adata.obs["cell_type_marker"].astype(str)
+            cells = {"pbmc": adata}
+        mrna, measured = cell_references.load_cell_types(cells)
+        truth = types.as_stem_loops(measured, self.mirna.var_names)
+        rescale = Rescale().fit(self.mrna.X)
+        inputs = np.log2(TRAINING_TOTAL * (np.exp2(mrna.X.astype(np.float64)) - 1) + 1)
+        pairs, over = [], {}
+        for transform in ("frozen", "rank"):
+            values = self.model.predict(rescale.to_training(inputs, transform))
+            predicted = pd.DataFrame(values, index=mrna.obs_names, columns=self.mirna.var_names)
+            both = truth.to_df(), predicted[truth.var_names], truth.obs["source"]
+            pairs.append(cell_agreement.between_cell_types(*both).assign(transform=transform))
+            over[transform] = cell_agreement.over_cell_types(*both)
+        columns = {"pearson_within": "single_cell_r", "n_cell_types": "n_cell_types"}
+        return {
+            "pairs": pd.concat(pairs),
+            "per miRNA": over["rank"][list(columns)].rename(columns=columns),
+        }
+
+    def _foreign(self, member: collection.Member) -> tuple[ad.AnnData, ad.AnnData]:
+        mrna, mirna = collection.load_member(member, self.root, self.recipe.min_coverage)
+        if str(mirna.uns["sicmir"]["level"]) != str(self.mirna.uns["sicmir"]["level"]):
+            mirna = types.as_stem_loops(mirna, self.judged)
+        return mrna, mirna
+
+    def _published(self) -> pd.DataFrame:
+        shown = demo.load_demo(self.root / self.recipe.published, self.mrna.var_names)
+        keep = ~self.mirna.obs["donor"].isin(set(shown.obs["donor"])).to_numpy()
+        train = self.mrna.X[keep], self.mirna[keep].to_df().to_numpy(), self.mirna.obs[keep]
+        others = {}
+        for name in (OURS, "ridge"):
+            values = METHODS[name].make(self.seed).fit(*train).predict(shown.landmarks.to_numpy(), shown.obs)
+            others[name] = pd.DataFrame(values, index=shown.obs.index, columns=self.mirna.var_names)
+        return published_demo.compare(shown.observed, shown.published, others, shown.obs, self.seed)[1]
+
+    def _sensitivity(self) -> pd.DataFrame:
+        bundle = self.bundle({})
+        obs = self.mirna.obs
+        cohort = obs["cohort"].value_counts().index[0]
+        alike = (obs["cohort"] == cohort).to_numpy()
+        chosen = np.flatnonzero(alike & (obs["condition"] == "tumour").to_numpy())
+        other = {name: np.flatnonzero((obs["cohort"] == name).to_numpy()) for name in obs["cohort"].unique()}
+        companions = {
+            f"{cohort} tumours alone": chosen,
+            f"all of {cohort}": np.flatnonzero(alike),
+            **{f"and {name}": rows for name, rows in other.items() if name != cohort},
+            "the whole collection": np.arange(len(obs)),
+        }
+        return cohort_sensitivity(bundle, self.mrna.X, chosen, companions)
+
+    def _curves(self) -> dict[str, pd.DataFrame]:
+        data = self.mrna.X, self.study.observed.to_numpy(), self.study.obs
+        donors = learning_curve.donor_curve(
+            *data, self.divisions[NEW_DONORS], MaskedKernelRidge, seed=self.seed
+        )
+        cohorts = learning_curve.cohort_curve(
+            *data, self.divisions[UNSEEN], MaskedKernelRidge, seed=self.seed
+        )
+        return {
+            "learning_donors": donors.set_index("fraction"),
+            "learning_cohorts": cohorts.set_index("n_cohorts"),
+        }
