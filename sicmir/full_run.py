@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ FAST = (
 
 N_SLOW = 24
 """Number of miRNAs, drawn at random, that slow methods are run for."""
+
+MIN_PAIRS = 10
+"""Fewest donors with tumour and normal of a cohort whose difference is judged."""
 
 TRAINING_TOTAL = 20.0
 """Counts per million of single cells times this have the library size of the training units, about 2e7."""
@@ -167,8 +171,22 @@ class FullRun:
         )
 
     def _contrasts(self, methods: Sequence[str]) -> pd.DataFrame:
-        comparison = self._comparison(methods, NEW_DONORS, self.judged)
-        return comparison.tumour_against_normal()
+        """Tumour against normal of the same donors, cohort by cohort, for donors and for cancers not seen."""
+        found = []
+        for division in (NEW_DONORS, UNSEEN):
+            whole = self._comparison(methods, division, self.judged)
+            for cohort in sorted(whole.obs["cohort"].astype(str).unique()):
+                rows = (whole.obs["cohort"].astype(str) == cohort).to_numpy()
+                part = replace(
+                    whole,
+                    observed=whole.observed[rows],
+                    predictions={name: table[rows] for name, table in whole.predictions.items()},
+                    obs=whole.obs[rows],
+                )
+                contrast = part.tumour_against_normal()
+                found.append(contrast.assign(division=division, cohort=cohort))
+        contrasts = pd.concat(found)
+        return contrasts[contrasts["n_pairs"] >= MIN_PAIRS]
 
     @cached_property
     def single_cells(self) -> dict[str, pd.DataFrame]:

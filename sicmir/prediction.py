@@ -246,7 +246,7 @@ def _result(bundle: Bundle, made: ModelInput, done: Block, min_coverage: float, 
             "synthetic": bool(training.get("synthetic", False)),
         },
         "interval_level": float(bundle.card.get("interval_level", np.nan)),
-        "notes": np.array(_notes(bundle), dtype=str),
+        "notes": np.array(_notes(bundle, done.abstained.mean()), dtype=str),
         "version": __version__,
     }
     return result
@@ -265,8 +265,10 @@ def _trust_columns(bundle: Bundle) -> pd.DataFrame:
     return table
 
 
-def _notes(bundle: Bundle) -> list[str]:
+def _notes(bundle: Bundle, abstained: float) -> list[str]:
     notes = {
+        "Most observations are abstained. Single cells hold too few reads to be judged alone: pool them by "
+        "cell type and donor (by). Otherwise look at the units.": abstained > 0.5,
         "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM,
         f"The predictions are in the unit {bundle.units}, not {LOG2_RPM}.": bundle.units != LOG2_RPM,
         "The model has no prediction intervals: lower and upper are NaN.": not _has_intervals(bundle),

@@ -251,7 +251,7 @@ def _pooled(
     mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
     pools = pseudobulk(adata, by, record.source, min_cells, mode, units=units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
-    return pools, replace(found, reasons=(record.text(), f"Cells were {how}."))
+    return pools, replace(found, reasons=(f"Cells were {how}; of the cells, {record.text()}",))
 
 
 def _aligned(bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str) -> AnnData:

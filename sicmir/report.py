@@ -10,8 +10,9 @@ from __future__ import annotations
 import html
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -112,6 +113,28 @@ def table(frame: pd.DataFrame, digits: int = 2) -> HTML:
     return HTML(_table([_escape(name) for name in frame.columns], cells.to_numpy().tolist()))
 
 
+def searchable(frame: pd.DataFrame, name: str, digits: int = 2) -> HTML:
+    """Table that can be searched, sorted and paged through, with no network; everything escaped.
+
+    Parameters
+    ----------
+    frame
+        Columns as shown.
+    name
+        Identifier of the table in its page. It brings its library along, about 1 MB: one a page.
+    digits
+        Decimals.
+    """
+    import itables
+    from itables.javascript import generate_init_offline_itables_html
+
+    library = generate_init_offline_itables_html(itables.options.dt_bundle)
+    shown = itables.to_html_datatable(
+        frame.round(digits), connected=False, showIndex=False, maxBytes=0, allow_html=False, table_id=name
+    )
+    return HTML(library + shown)
+
+
 def league(rows: pd.DataFrame, against: str = "", digits: int = 2) -> HTML:
     """One line a method, one column a scope, each the median with its interval.
 
@@ -133,6 +156,22 @@ def league(rows: pd.DataFrame, against: str = "", digits: int = 2) -> HTML:
             [_escape(method), str(found["n_mirnas"].iloc[0]), *(cells.get(scope, "–") for scope in scopes)]
         )
     return HTML(_table(["method", "miRNAs", *map(_escape, scopes)], lines))
+
+
+def full_run(record: Mapping[str, Any]) -> HTML:
+    """Say which run the stored figures are from: date, samples, commit, machine and data."""
+    files = "".join(
+        f"<li>{_escape(name)}: {_checksum(str(checksum))}</li>"
+        for name, checksum in sorted(record["files"].items())
+    )
+    return HTML(
+        f"<p><strong>From the full run of {_escape(record['date'])}</strong>, not from this page: "
+        f"{record['n_samples']} samples of {record['n_donors']} donors ({_escape(record['dataset'])}), "
+        f"{record['n_mirnas']} miRNAs, {record['n_judged']} of them judged; seed {record['seed']}; commit "
+        f"{_escape(str(record['commit'])[:10])}; {_escape(record['machine'])}; "
+        f"{record['seconds'] // 60} minutes, predictions that were kept from before not counted.</p>"
+        f"<details><summary>Files and checksums</summary><ul>{files}</ul></details>"
+    )
 
 
 def planted(mirna: AnnData, judged: pd.DataFrame, method: str = "sicmir") -> HTML:

@@ -29,7 +29,9 @@ def test_missing_genes_get_the_conditional_mean_of_a_gaussian_row_by_row():
     new[10:20, ~gaps[9]] = low_rank(10, seed=2)[:, ~gaps[9]]
     found = GaussianImputer(0.2).fit(train).transform(new)
     # The covariance is kept at half precision.
-    sigma = np.cov(train.T).astype(np.float16).astype(float) + 0.2 * train.var(axis=0, ddof=1).mean() * np.eye(30)
+    sigma = np.cov(train.T).astype(np.float16).astype(float) + 0.2 * train.var(
+        axis=0, ddof=1
+    ).mean() * np.eye(30)
     for row, filled in zip(new, found, strict=True):
         u = np.isnan(row)
         step = sigma[np.ix_(u, ~u)] @ np.linalg.inv(sigma[np.ix_(~u, ~u)])

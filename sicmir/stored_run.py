@@ -1,0 +1,76 @@
+"""Read the tables of the full benchmark that come with the project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sicmir import paths
+from sicmir.errors import DataError
+
+
+def folder(path: str = "") -> Path:
+    """Folder of the tables: ``path``, or ``benchmarks/full_run`` of the project.
+
+    Raises
+    ------
+    DataError
+        If it holds no record of a run.
+    """
+    found = Path(path).expanduser() if path else paths.project() / "benchmarks" / "full_run"
+    if not (found / "record.json").is_file():
+        raise DataError(
+            f"{found}: expected the tables of benchmarks/full_run.py with record.json; found none. Run the "
+            "script, or give its folder."
+        )
+    return found
+
+
+def record(path: str = "") -> dict[str, Any]:
+    """What the run was made from: date, commit, machine, files with checksums, numbers of samples."""
+    return json.loads((folder(path) / "record.json").read_text())
+
+
+def table(name: str, path: str = "") -> pd.DataFrame:
+    """One table of the run by its name, such as ``league``.
+
+    Raises
+    ------
+    DataError
+        If the run has no such table.
+    """
+    found = folder(path)
+    file = found / f"{name}.csv"
+    if not file.is_file():
+        there = ", ".join(sorted(one.stem for one in found.glob("*.csv")))
+        raise DataError(f"{found}: there is no table {name!r}; it holds {there}.")
+    # "NA" and the like may be names; an empty cell is what was not measured.
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
+def headline(path: str = "") -> dict[str, float | str]:
+    """Figures of the run that a page quotes, by name, all beginning with ``full_``.
+
+    Medians over miRNAs of all methods compared on the most miRNAs, as in ``full_test_kernel_within`` (test
+    donors), ``full_new_…`` (new donors) and ``full_unseen_…`` (unseen cancer), ``…_pooled`` or ``…_within``;
+    coverage of the intervals; miRNAs by grade; and what the run was made from.
+    """
+    figures: dict[str, float | str] = {
+        f"full_{key}": value
+        for key, value in record(path).items()
+        if key in ("date", "n_samples", "n_donors", "n_mirnas", "n_judged")
+    }
+    league = table("league", path).query("samples == 'all'")
+    league = league[(league["n_mirnas"] == league["n_mirnas"].max()) & league["against"].isna()]
+    scopes = {"pooled": "pooled", "within cohort": "within"}
+    for row in league[league["scope"].isin(scopes)].itertuples():
+        name = row.method.replace("-", "_").replace("+", "_")
+        figures[f"full_{row.division.split()[0]}_{name}_{scopes[row.scope]}"] = row.median
+    covered = table("coverage", path).query("samples == 'all samples'")
+    for row in covered.itertuples():
+        figures[f"full_coverage_{row.division.split()[0]}"] = row.coverage
+    grades = table("trust", path)["grade"].value_counts()
+    return figures | {f"full_n_{grade.lower()}": int(grades.get(grade, 0)) for grade in "ABCD"}
