@@ -225,6 +225,8 @@ def build(mrna: AnnData, mirna: AnnData, assessment: Assessment, card: Mapping[s
         domain=Domain().fit(mrna.X, mirna.obs["donor"].to_numpy()),
         card=dict(card)
         | {
+            "input_units": str(mrna.uns["sicmir"]["units"]),
+            "output_units": str(mirna.uns["sicmir"]["units"]),
             "training_data": facts,
             "mirna_rule": f"RPM > 1 in half of the samples of a cohort, {MIN_COHORT} or more, that have it",
             "interval_level": LEVEL,

@@ -61,7 +61,7 @@ COLUMNS: dict[str, Metric] = {
         Metric("n_cell_types", _COUNT, True, "Cell types behind single_cell_r"),
         Metric("gain_over_cohort_mean", _GAIN, True, "Pooled r minus that of cohort means"),
         Metric("gain_over_host_gene", _GAIN, True, "Within-cohort r minus that of the host gene alone"),
-        Metric("half_width", _COUNT, False, "Half width of the prediction interval, log2(RPM+1)"),
+        Metric("half_width", _COUNT, False, "Half width of the interval, log2(RPM+1), at spread 1"),
         Metric("coverage", (0.0, 1.0), None, "Share of measured values inside the interval"),
     )
 }
