@@ -28,13 +28,19 @@ from sicmir.transfer import cohort_sensitivity, transfer
 
 OURS = "kernel"
 FAST = (
-    *(OURS, "ridge", "sicmir", f"{OURS}+sicmir", "pls", "forest", "knn", "imirage"),
+    *(OURS, "ridge", "sicmir", f"{OURS}+sicmir", "pls", "knn", "imirage"),
     *("host-gene", "cohort-mean", "shuffled"),
 )
 """Methods that are run for every miRNA."""
 
 N_SLOW = 24
-"""Number of miRNAs, drawn at random, that slow methods are run for."""
+"""Number of miRNAs, drawn at random, that slow methods are run for, with donors of known cancers alone."""
+
+FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
+"""Shares of the training donors of the learning curve."""
+
+COHORTS = (3, 8)
+"""Numbers of training cohorts of the learning curve, before all of them."""
 
 MIN_PAIRS = 10
 """Fewest donors with tumour and normal of a cohort whose difference is judged."""
@@ -70,18 +76,23 @@ class FullRun:
         self.judged = detected_names(mirna[judged])
 
     @cached_property
+    def hosts(self) -> list[str]:
+        """Host genes of the miRNAs that methods are compared on."""
+        found = host_genes(self.mirna[:, self.judged])
+        return sorted({gene for genes in found.values() for gene in genes})
+
+    @cached_property
     def study(self) -> Study:
         """Predictions of the miRNAs that methods are compared on."""
         mirna = self.mirna[:, self.judged].copy()
-        hosts = {gene for genes in host_genes(mirna).values() for gene in genes}
-        genes = whole_genes.load_genes(self.recipe, self.root, sorted(hosts), self.mrna)
+        genes = whole_genes.load_genes(self.recipe, self.root, self.hosts, self.mrna) if self.hosts else None
         return Study(self.mrna, mirna, self.divisions, self.folder, genes, self.seed)
 
     @cached_property
     def assessment(self) -> shipping.Assessment:
         """What is known of the shipped model."""
         baselines = {}
-        for name in ("cohort-mean", "host-gene"):
+        for name in ("cohort-mean", "host-gene") if self.hosts else ("cohort-mean",):
             predicted = self.study.predict(name, NEW_DONORS)
             rows = predicted.notna().any(axis=1).to_numpy()
             cohort = self.study.obs["cohort"][rows]
@@ -92,8 +103,8 @@ class FullRun:
             self.mirna,
             self.divisions,
             cohort_mean=empty.join(baselines["cohort-mean"]),
-            host_gene=baselines["host-gene"],
-            single_cell=self.single_cells["per miRNA"],
+            host_gene=baselines.get("host-gene"),
+            single_cell=self.single_cells["per miRNA"] if self.recipe.cells else None,
         )
 
     @cached_property
@@ -103,22 +114,23 @@ class FullRun:
 
     def tables(self, fast: Sequence[str] = FAST, slow: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
         """Every table, by the name of its file."""
-        leagues = list(self._leagues(fast, self.judged))
+        leagues = list(self._leagues(fast, self.judged, list(self.divisions)))
         if slow:
             rng = np.random.default_rng(self.seed)
             some = self.judged[np.sort(rng.choice(len(self.judged), min(N_SLOW, len(self.judged)), False))]
-            leagues += list(self._leagues([OURS, *slow], some))
+            leagues += list(self._leagues([OURS, *slow], some, [NEW_DONORS, TEST]))
         found = {
             "league": pd.concat(leagues).set_index("division"),
             "contrasts": self._contrasts(fast).set_index("method"),
             "trust": self.assessment.trust,
             "coverage": self.assessment.coverage,
             "grades": self.assessment.grades,
-            "cell_types": self.single_cells["pairs"].set_index("transform"),
             "flags": flag_rates(self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed),
             "sensitivity": self._sensitivity(),
             **self._curves(),
         }
+        if self.recipe.cells:
+            found["cell_types"] = self.single_cells["pairs"].set_index("transform")
         if self.recipe.foreign:
             sets = {member.set: self._foreign(member) for member in self.recipe.foreign}
             found["transfer"] = transfer(self.mrna, self.mirna[:, self.judged], sets).set_index("dataset")
@@ -143,8 +155,10 @@ class FullRun:
             "test_donors": int(self.mirna.obs["donor"].iloc[self.divisions[TEST][0].test].nunique()),
         }
 
-    def _leagues(self, methods: Sequence[str], mirnas: pd.Index) -> Iterator[pd.DataFrame]:
-        for division in self.divisions:
+    def _leagues(
+        self, methods: Sequence[str], mirnas: pd.Index, divisions: Sequence[str]
+    ) -> Iterator[pd.DataFrame]:
+        for division in divisions:
             for samples in ("all", self.recipe.sets[0].set):
                 comparison = self._comparison(methods, division, mirnas, samples)
                 league = comparison.league(OURS, seed=self.seed)
@@ -184,9 +198,9 @@ class FullRun:
                     obs=whole.obs[rows],
                 )
                 contrast = part.tumour_against_normal()
-                found.append(contrast.assign(division=division, cohort=cohort))
-        contrasts = pd.concat(found)
-        return contrasts[contrasts["n_pairs"] >= MIN_PAIRS]
+                if len(contrast) and contrast["n_pairs"].iloc[0] >= MIN_PAIRS:
+                    found.append(contrast.assign(division=division, cohort=cohort))
+        return pd.concat(found) if found else contrast.head(0).assign(division="", cohort="")
 
     @cached_property
     def single_cells(self) -> dict[str, pd.DataFrame]:
@@ -247,10 +261,10 @@ class FullRun:
     def _curves(self) -> dict[str, pd.DataFrame]:
         data = self.mrna.X, self.study.observed.to_numpy(), self.study.obs
         donors = learning_curve.donor_curve(
-            *data, self.divisions[NEW_DONORS], MaskedKernelRidge, seed=self.seed
+            *data, self.divisions[NEW_DONORS], MaskedKernelRidge, FRACTIONS, self.seed
         )
         cohorts = learning_curve.cohort_curve(
-            *data, self.divisions[UNSEEN], MaskedKernelRidge, seed=self.seed
+            *data, self.divisions[UNSEEN], MaskedKernelRidge, numbers=COHORTS, seed=self.seed
         )
         return {
             "learning_donors": donors.set_index("fraction"),

@@ -65,6 +65,8 @@ class Recipe(_Strict):
         Sets that are read as they are, to test what another platform or study costs.
     published
         Folder of the authors' demonstration, see :func:`sicmir.data.demo.load_demo`.
+    cells
+        Whether to judge predictions for cell types whose miRNA was measured.
     pbmc
         Blood cells, h5ad of counts with ``obs["cell_type_marker"]``.
     """
@@ -75,6 +77,7 @@ class Recipe(_Strict):
     same: dict[str, str] = Field(default_factory=dict)
     foreign: list[Member] = Field(default_factory=list)
     published: str = ""
+    cells: bool = False
     pbmc: str = ""
 
     @field_validator("sets")
