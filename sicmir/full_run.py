@@ -125,6 +125,7 @@ class FullRun:
             "trust": self.assessment.trust,
             "coverage": self.assessment.coverage,
             "grades": self.assessment.grades,
+            "origins": collection.origins(self.recipe, self.root).set_index("set"),
             "flags": flag_rates(self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed),
             "sensitivity": self._sensitivity(),
             **self._curves(),

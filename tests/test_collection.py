@@ -10,7 +10,7 @@ import yaml
 import sicmir
 from sicmir import panel
 from sicmir.data.checksum import digest
-from sicmir.data.collection import Recipe, load_collection, load_member, read_recipe
+from sicmir.data.collection import Recipe, load_collection, load_member, origins, read_recipe
 from sicmir.errors import DataError, ManifestError, PanelError, ReadError
 
 GENES = panel.landmarks()["symbol"].tolist()
@@ -385,3 +385,12 @@ def test_the_recipe_of_the_shipped_model_is_one():
     found = read_recipe(Path(__file__).parents[1] / "benchmarks" / "collection.yaml")
     assert found.sets[0].set == "rsem"
     assert not found.sets[0].offsets
+
+
+def test_origins_count_samples_and_files_of_each_repository(tmp_path):
+    (tmp_path / "a").mkdir()
+    table = pd.DataFrame({"sample": list("xyz"), "repo": ["p/q", "p/q", "r/s"], "file": ["1", "2", "1"]})
+    table.to_parquet(tmp_path / "a" / "samples.parquet")
+    recipe = Recipe.model_validate({"sets": [{"set": "a"}, {"set": "tcga-small"}]})
+    found = origins(recipe, tmp_path)
+    assert found.to_numpy().tolist() == [["a", "p/q", 2, 2], ["a", "r/s", 1, 1]]

@@ -61,7 +61,7 @@ def tables(run):
 
 def test_every_table_is_there_and_the_league_is_that_of_the_predictions(run, tables):
     expected = {"league", "contrasts", "trust", "coverage", "grades", "flags", "sensitivity"}
-    assert set(tables) == expected | {"learning_donors", "learning_cohorts", "transfer"}
+    assert set(tables) == expected | {"origins", "learning_donors", "learning_cohorts", "transfer"}
     league = tables["league"].reset_index()
     row = league.query(
         "division == 'test donors' and method == 'ridge' and scope == 'pooled' and against == ''"

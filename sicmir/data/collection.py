@@ -285,3 +285,20 @@ def _with_aliquots(obs: pd.DataFrame, path: Path) -> pd.DataFrame:
     table = table.drop_duplicates("sample").set_index("sample").reindex(obs.index)
     plate = table["barcode"].str.split("-").str.get(5)
     return obs.assign(machine=table["machine"].to_numpy(), plate=plate.to_numpy())
+
+
+def origins(recipe: Recipe, root: str | Path) -> pd.DataFrame:
+    """Public repositories that the samples of a collection were taken from, where its folders tell.
+
+    Returns
+    -------
+    Columns ``set, repository, n_samples, n_files``, from ``repo`` and ``file`` of ``samples.parquet``.
+    """
+    rows = []
+    for member in recipe.sets:
+        path = Path(root) / member.set / "samples.parquet"
+        table = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+        if {"repo", "file"} <= set(table.columns):
+            for name, part in table.groupby("repo"):
+                rows.append((member.set, name, len(part), part["file"].nunique()))
+    return pd.DataFrame(rows, columns=["set", "repository", "n_samples", "n_files"])

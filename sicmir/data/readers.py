@@ -10,7 +10,7 @@ from typing import Any
 
 import anndata as ad
 
-from sicmir.data import cells, formats, gct, gctx, pancan, rda, tables
+from sicmir.data import cells, formats, gct, gctx, gene_sets, pancan, rda, tables, target_tables
 from sicmir.errors import ParameterError, ReadError
 
 
@@ -25,7 +25,8 @@ class Reader:
     function
         ``function(path, **arguments) -> AnnData``.
     modality
-        ``"mrna"``, ``"mirna"``, ``"samples"``, ``"labels"`` or "" where the arguments say it.
+        ``"mrna"``, ``"mirna"``, ``"samples"``, ``"labels"``, ``"targets"``, ``"gene_sets"`` or "" where the
+        arguments say it.
     beside
         Whether it also reads files that lie beside its own, such as the barcodes of a matrix.
     """
@@ -71,6 +72,11 @@ READERS: dict[str, Reader] = {
         Reader("seurat_counts", cells.seurat_counts, "mrna"),
         Reader("hou_cells", cells.hou_cells, "mrna"),
         Reader("half_cell_mirna", cells.half_cell_mirna, "mirna"),
+        Reader("mirtarbase", target_tables.mirtarbase, "targets"),
+        Reader("targetscan", target_tables.targetscan, "targets"),
+        Reader("target_list", target_tables.target_list, "targets"),
+        Reader("gmt", gene_sets.gmt, "gene_sets"),
+        Reader("rda_gene_sets", gene_sets.rda_gene_sets, "gene_sets"),
     )
 }
 
@@ -93,6 +99,7 @@ def reader_for(path: Path) -> str:
         "loom": (".loom",),
         "gct": (".gct", ".gct.gz"),
         "gctx": (".gctx",),
+        "gmt": (".gmt", ".gmt.gz"),
         "table": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
     }.items():
         if name.endswith(endings):
