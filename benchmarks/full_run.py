@@ -31,13 +31,14 @@ def main(
     bundle: Path | None = None,
     methods: str = " ".join(full_run.FAST),
     slow_methods: str = "forest mirscape",
+    only: str = "",
     seed: int = 2026,
 ) -> None:
-    """Run what is not yet there, and write every table anew."""
+    """Run what is not yet there, and write every table anew, or only those that are named."""
     started = time.monotonic()
     chosen = collection.read_recipe(recipe)
     run = full_run.FullRun(chosen, root, paths.results("full_run"), seed)
-    tables = run.tables(methods.split(), slow_methods.split())
+    tables = run.tables(methods.split(), slow_methods.split(), only.split())
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         part = out / f".{name}.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from sicmir import cell_types as types
 from sicmir.comparison import Comparison
 from sicmir.data import collection, demo, whole_genes
 from sicmir.domain_check import flag_rates
+from sicmir.errors import ParameterError
 from sicmir.evaluation import METHODS, detected_names
 from sicmir.host_gene import host_genes
 from sicmir.kernel import MaskedKernelRidge
@@ -112,32 +113,47 @@ class FullRun:
         """The shipped kind of model, trained on the whole collection."""
         return shipping.fit_predictor(self.mrna.X, self.mirna.to_df().to_numpy(), self.mirna.obs)
 
-    def tables(self, fast: Sequence[str] = FAST, slow: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-        """Every table, by the name of its file."""
-        leagues = list(self._leagues(fast, self.judged, list(self.divisions)))
-        if slow:
-            rng = np.random.default_rng(self.seed)
-            some = self.judged[np.sort(rng.choice(len(self.judged), min(N_SLOW, len(self.judged)), False))]
-            leagues += list(self._leagues([OURS, *slow], some, [NEW_DONORS, TEST]))
-        found = {
-            "league": pd.concat(leagues).set_index("division"),
-            "contrasts": self._contrasts(fast).set_index("method"),
-            "trust": self.assessment.trust,
-            "coverage": self.assessment.coverage,
-            "grades": self.assessment.grades,
-            "origins": collection.origins(self.recipe, self.root).set_index("set"),
-            "flags": flag_rates(self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed),
-            "sensitivity": self._sensitivity(),
-            **self._curves(),
+    def tables(
+        self, fast: Sequence[str] = FAST, slow: Sequence[str] = (), only: Sequence[str] = ()
+    ) -> dict[str, pd.DataFrame]:
+        """Every table, by the name of its file.
+
+        Parameters
+        ----------
+        fast, slow
+            Methods of the league; ``slow`` ones for some miRNAs and for donors of known cancers alone.
+        only
+            Names of tables; by default all.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table.
+        """
+        made: dict[str, Callable[[], pd.DataFrame]] = {
+            "league": lambda: self._league(fast, slow).set_index("division"),
+            "contrasts": lambda: self._contrasts(fast).set_index("method"),
+            "trust": lambda: self.assessment.trust,
+            "coverage": lambda: self.assessment.coverage,
+            "grades": lambda: self.assessment.grades,
+            "origins": lambda: collection.origins(self.recipe, self.root).set_index("set"),
+            "flags": lambda: flag_rates(
+                self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed
+            ),
+            "sensitivity": self._sensitivity,
+            "learning_donors": lambda: self._donor_curve().set_index("fraction"),
+            "learning_cohorts": lambda: self._cohort_curve().set_index("n_cohorts"),
         }
         if self.recipe.cells:
-            found["cell_types"] = self.single_cells["pairs"].set_index("transform")
+            made["cell_types"] = lambda: self.single_cells["pairs"].set_index("transform")
         if self.recipe.foreign:
-            sets = {member.set: self._foreign(member) for member in self.recipe.foreign}
-            found["transfer"] = transfer(self.mrna, self.mirna[:, self.judged], sets).set_index("dataset")
+            made["transfer"] = lambda: self._transfer().set_index("dataset")
         if self.recipe.published:
-            found["published"] = self._published().set_index("cohort")
-        return found
+            made["published"] = lambda: self._published().set_index("cohort")
+        unknown = [name for name in only if name not in made]
+        if unknown:
+            raise ParameterError(f"There is no table {unknown[0]!r}; expected some of {', '.join(made)}.")
+        return {name: make() for name, make in made.items() if name in only or not only}
 
     def bundle(self, card: dict[str, Any]) -> Bundle:
         """The shipped model."""
@@ -155,6 +171,14 @@ class FullRun:
             "seed": self.seed,
             "test_donors": int(self.mirna.obs["donor"].iloc[self.divisions[TEST][0].test].nunique()),
         }
+
+    def _league(self, fast: Sequence[str], slow: Sequence[str]) -> pd.DataFrame:
+        leagues = list(self._leagues(fast, self.judged, list(self.divisions)))
+        if slow:
+            rng = np.random.default_rng(self.seed)
+            some = self.judged[np.sort(rng.choice(len(self.judged), min(N_SLOW, len(self.judged)), False))]
+            leagues += list(self._leagues([OURS, *slow], some, [NEW_DONORS, TEST]))
+        return pd.concat(leagues)
 
     def _leagues(
         self, methods: Sequence[str], mirnas: pd.Index, divisions: Sequence[str]
@@ -259,15 +283,18 @@ class FullRun:
         }
         return cohort_sensitivity(bundle, self.mrna.X, chosen, companions)
 
-    def _curves(self) -> dict[str, pd.DataFrame]:
+    def _transfer(self) -> pd.DataFrame:
+        sets = {member.set: self._foreign(member) for member in self.recipe.foreign}
+        return transfer(self.mrna, self.mirna[:, self.judged], sets)
+
+    def _donor_curve(self) -> pd.DataFrame:
         data = self.mrna.X, self.study.observed.to_numpy(), self.study.obs
-        donors = learning_curve.donor_curve(
+        return learning_curve.donor_curve(
             *data, self.divisions[NEW_DONORS], MaskedKernelRidge, FRACTIONS, self.seed
         )
-        cohorts = learning_curve.cohort_curve(
+
+    def _cohort_curve(self) -> pd.DataFrame:
+        data = self.mrna.X, self.study.observed.to_numpy(), self.study.obs
+        return learning_curve.cohort_curve(
             *data, self.divisions[UNSEEN], MaskedKernelRidge, numbers=COHORTS, seed=self.seed
         )
-        return {
-            "learning_donors": donors.set_index("fraction"),
-            "learning_cohorts": cohorts.set_index("n_cohorts"),
-        }
