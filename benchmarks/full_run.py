@@ -1,7 +1,7 @@
 """The full benchmark: every table of the book that takes longer than a page may, and the shipped model.
 
 ``python benchmarks/full_run.py ROOT`` reads the sets of ``collection.yaml`` below ROOT (the model card says
-what they are), keeps predictions under ``results/full_run`` so that an interrupted run goes on, writes the
+what they are), keeps predictions under ``results/latest/full_run`` so that an interrupted run goes on, writes the
 tables of ``benchmarks/full_run`` and, with ``--bundle FOLDER``, the model. The same script takes another
 recipe: ``--recipe`` with the one line ``sets: [{set: tcga-pancan}]`` trains on the whole of TCGA.
 """
