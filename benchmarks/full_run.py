@@ -1,8 +1,8 @@
 """The full benchmark: every table of the book that takes longer than a page may, and the shipped model.
 
-``python benchmarks/full_run.py ROOT`` reads the sets of ``collection.yaml`` below ROOT (the model card says
-what they are), keeps predictions under ``results/latest/full_run`` so that an interrupted run goes on, writes the
-tables of ``benchmarks/full_run`` and, with ``--bundle FOLDER``, the model. The same script takes another
+``python benchmarks/full_run.py ROOT`` reads the sets of ``collection.yaml`` below ROOT, keeps predictions in
+``results/latest/full_run`` so that an interrupted run goes on, writes the tables of ``benchmarks/full_run``
+and, with ``--bundle FOLDER``, the model; its card says what the sets are. The same script takes another
 recipe: ``--recipe`` with the one line ``sets: [{set: tcga-pancan}]`` trains on the whole of TCGA.
 """
 
