@@ -133,7 +133,7 @@ class FullRun:
         made: dict[str, Callable[[], pd.DataFrame]] = {
             "league": lambda: self._league(fast, slow).set_index("division"),
             "contrasts": lambda: self._contrasts(fast).set_index("method"),
-            "trust": lambda: self.assessment.trust,
+            "trust": lambda: shipping.with_mature_names(self.assessment.trust, self._level),
             "coverage": lambda: self.assessment.coverage,
             "grades": lambda: self.assessment.grades,
             "origins": lambda: collection.origins(self.recipe, self.root).set_index("set"),
@@ -171,6 +171,10 @@ class FullRun:
             "seed": self.seed,
             "test_donors": int(self.mirna.obs["donor"].iloc[self.divisions[TEST][0].test].nunique()),
         }
+
+    @property
+    def _level(self) -> str:
+        return str(self.mirna.uns["sicmir"]["level"])
 
     def _league(self, fast: Sequence[str], slow: Sequence[str]) -> pd.DataFrame:
         leagues = list(self._leagues(fast, self.judged, list(self.divisions)))
