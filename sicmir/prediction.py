@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import __version__, conformal, trust
+from sicmir import conformal
 from sicmir.errors import DataError, ParameterError
 from sicmir.model import Bundle, load_model
 from sicmir.normalise import TransformName
 from sicmir.prediction_input import ModelInput, in_training_units, prepare
+from sicmir.prediction_record import LOG2_RPM, described, has_intervals, summary
 
-LOG2_RPM = "log2(RPM+1)"
+__all__ = ["ABSTAIN", "BLOCK", "LOG2_RPM", "Block", "predict", "predict_block", "predict_prepared", "summary"]
 
 ABSTAIN = ("far", "unknown")
 """Levels of :class:`sicmir.domain.Domain` at which nothing is predicted; ``outside`` is only flagged."""
@@ -190,6 +191,13 @@ def predict(
         )
     bundle = model if isinstance(model, Bundle) else load_model(model)
     made = prepare(adata, bundle, transform, by, layer, units, gene_key, min_coverage, min_cells)
+    return predict_prepared(bundle, made, min_coverage, abstain, progress)
+
+
+def predict_prepared(
+    bundle: Bundle, made: ModelInput, min_coverage: float = 0.5, abstain: bool = True, progress: bool = True
+) -> AnnData:
+    """Predict what :func:`sicmir.prediction_input.prepare` made ready; see :func:`predict`."""
     n = made.aligned.n_obs
     # A cohort is what is submitted together.
     step = n if made.transform == "cohort" else BLOCK
@@ -200,105 +208,17 @@ def predict(
         block = predict_block(bundle, made.values(start, stop), made.transform, min_coverage, abstain)
         for name, part in vars(block).items():
             parts.setdefault(name, np.empty((n, *part.shape[1:]), part.dtype))[start:stop] = part
-    return _result(bundle, made, Block(**parts), min_coverage, abstain)
+    result = described(bundle, made, made.obs, made.uns, parts, min_coverage, abstain)
+    result.X = parts["predicted"]
+    result.layers.update(lower=parts["lower"], upper=parts["upper"])
+    return result
 
 
 def _with_bounds(bundle: Bundle, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predicted, lower and upper bound; rows × miRNAs."""
     predicted, spread = bundle.predict_with_spread(inputs)
     lower = upper = np.full_like(predicted, np.nan)
-    if _has_intervals(bundle):
+    if has_intervals(bundle):
         frame = pd.DataFrame(predicted, columns=bundle.mirnas)
         lower, upper = map(np.asarray, conformal.intervals(frame, bundle.trust["half_width"], spread))
     return np.maximum(predicted, 0) if bundle.units == LOG2_RPM else predicted, lower, upper
-
-
-def _has_intervals(bundle: Bundle) -> bool:
-    return bundle.units == LOG2_RPM and bundle.trust is not None and "half_width" in bundle.trust
-
-
-def _result(bundle: Bundle, made: ModelInput, done: Block, min_coverage: float, abstain: bool) -> AnnData:
-    columns = {"coverage": done.coverage, "domain_score": done.domain_score, "abstained": done.abstained}
-    if bundle.domain is not None:
-        columns["in_domain"] = done.in_domain
-    obs = made.aligned.obs.drop(columns=["in_domain"], errors="ignore").assign(**columns)
-    result = AnnData(
-        X=done.predicted,
-        obs=obs,
-        var=_trust_columns(bundle),
-        layers={"lower": done.lower, "upper": done.upper},
-    )
-    training = bundle.card.get("training_data", {})
-    result.uns["sicmir"] = {
-        **made.aligned.uns["sicmir"],
-        "modality": "prediction",
-        "units": bundle.units,
-        "level": bundle.level,
-        "units_record": made.record.as_dict(),
-        "transform": made.transform,
-        "transform_reason": made.reason,
-        "min_coverage": min_coverage,
-        "abstain": abstain,
-        "model": {
-            "id": bundle.weights_sha256[:12],
-            "weights_sha256": bundle.weights_sha256,
-            "predictor": bundle.predictor.kind,
-            "synthetic": bool(training.get("synthetic", False)),
-        },
-        "interval_level": float(bundle.card.get("interval_level", np.nan)),
-        "notes": np.array(_notes(bundle, done.abstained.mean()), dtype=str),
-        "version": __version__,
-    }
-    return result
-
-
-def _trust_columns(bundle: Bundle) -> pd.DataFrame:
-    """Trust table as ``var``: grades in order; a text that is missing is "", which every format can hold."""
-    if bundle.trust is None:
-        return pd.DataFrame(index=pd.Index(bundle.mirnas))
-    table = bundle.trust.rename_axis(None)
-    texts = [name for name, kind in table.dtypes.items() if pd.api.types.is_object_dtype(kind)]
-    table = table.assign(**{name: table[name].fillna("").astype(str) for name in texts})
-    if "grade" in table:
-        grades = pd.Categorical(table["grade"], categories=list(trust.GRADES)[::-1], ordered=True)
-        table = table.assign(grade=grades)
-    return table
-
-
-def _notes(bundle: Bundle, abstained: float) -> list[str]:
-    notes = {
-        "Most observations are abstained. Single cells hold too few reads to be judged alone: pool them by "
-        "cell type and donor (by). Otherwise look at the units.": abstained > 0.5,
-        "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM,
-        f"The predictions are in the unit {bundle.units}, not {LOG2_RPM}.": bundle.units != LOG2_RPM,
-        "The model has no prediction intervals: lower and upper are NaN.": not _has_intervals(bundle),
-        "The model has no trust table: how far each miRNA can be believed is not known.": bundle.trust
-        is None,
-        "The model has no domain: samples unlike its training data are not told.": bundle.domain is None,
-        "The model was trained on synthetic data.": bundle.card.get("training_data", {}).get(
-            "synthetic", False
-        ),
-    }
-    return [note for note, holds in notes.items() if holds]
-
-
-def summary(predicted: AnnData) -> str:
-    """Say in plain sentences what was decided and what was predicted, one a line."""
-    record: dict[str, Any] = predicted.uns["sicmir"]
-    units, found, model = record["units_record"], record["coverage"], record["model"]
-    obs, n = predicted.obs, predicted.n_obs
-    abstained = obs["abstained"].to_numpy()
-    few = abstained & ((obs["coverage"] < record["min_coverage"]) | (obs["coverage"] == 0)).to_numpy()
-    lines = [
-        f"Input: {units['source']} is read as {units['units'] or 'values of unknown units'}. "
-        f"{' '.join(units['reasons'])}",
-        f"Transform: {record['transform']}. {record['transform_reason']}",
-        f"Landmarks: {found['found']} of {found['expected']} found.",
-        f"Model: {model['id']} ({model['predictor']}), {predicted.n_vars} {record['level']} miRNAs in "
-        f"{record['units']}.",
-        f"Predicted: {(~abstained).sum()} of {n} observations. Abstained: {few.sum()} with too few genes, "
-        f"{(abstained & ~few).sum()} far from the training data.",
-    ]
-    if "in_domain" in obs:
-        lines.append(f"Flagged as not in the domain of the model: {int((~obs['in_domain']).sum())}.")
-    return "\n".join([*lines, *record["notes"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from sicmir.normalise import TransformName
 from sicmir.unit_names import SIGNED, UNKNOWN, Units, find_source, log_name, parse
 from sicmir.units import MIN_GENES, recognise, row_totals, select, to_log2
 
+if TYPE_CHECKING:
+    from sicmir.data.chunks import ChunkedMatrix
+
 MIN_ORDER = 0.3
 """Smallest Spearman r of negative values with the means of the training data, median over samples.
 
@@ -27,7 +30,42 @@ Agilent log ratios.
 
 
 @dataclass(frozen=True, eq=False)
-class ModelInput:
+class Decision:
+    """How a table is made ready for a model; the same for every row of it.
+
+    Attributes
+    ----------
+    record
+        Units of the matrix that was chosen.
+    transform, reason
+        Input transform, and why this one.
+    as_stored
+        Whether the transform takes the values as they are.
+    """
+
+    record: Units
+    transform: TransformName
+    reason: str
+    as_stored: bool
+
+    @property
+    def needs_totals(self) -> bool:
+        """Whether the library size of each row has to be known."""
+        return not self.as_stored and bool(np.isnan(self.record.per))
+
+    def bring(self, values: np.ndarray, totals: np.ndarray | None) -> np.ndarray:
+        """Bring rows × the genes of the model, as stored, to what ``predict_block`` takes.
+
+        Raises
+        ------
+        DataError
+            If values are negative, too large for a logarithm, or of too few genes for a library size.
+        """
+        return values if self.as_stored else to_log2(values, self.record, totals)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput(Decision):
     """A table that is ready for a model, and how it was made so.
 
     Attributes
@@ -36,34 +74,26 @@ class ModelInput:
         Observations × the genes of the model, as stored; ``uns["sicmir"]`` holds units and coverage.
     matrix
         The same observations × all genes, as stored, for library sizes.
-    record
-        Units of both.
-    transform, reason
-        Input transform, and why this one.
-    as_stored
-        Whether the transform takes the values as they are.
     """
 
     aligned: AnnData
     matrix: np.ndarray | sparse.csr_matrix
-    record: Units
-    transform: TransformName
-    reason: str
-    as_stored: bool
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Observations."""
+        return self.aligned.obs
+
+    @property
+    def uns(self) -> dict[str, object]:
+        """What is known of the table: units, coverage, origin."""
+        return self.aligned.uns["sicmir"]
 
     def values(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``start`` to ``stop`` × genes, float32, in what :func:`sicmir.prediction.predict_block` takes.
-
-        Raises
-        ------
-        DataError
-            If values are negative, too large for a logarithm, or of too few genes for a library size.
-        """
+        """Rows ``start`` to ``stop`` × genes, float32, as :meth:`Decision.bring` gives them."""
         rows = slice(start, stop)
-        if self.as_stored:
-            return self.aligned.X[rows]
-        totals = row_totals(self.matrix[rows], self.record.linear) if np.isnan(self.record.per) else None
-        return to_log2(self.aligned.X[rows], self.record, totals)
+        totals = row_totals(self.matrix[rows], self.record.linear) if self.needs_totals else None
+        return self.bring(self.aligned.X[rows], totals)
 
 
 def prepare(
@@ -83,26 +113,37 @@ def prepare(
     """
     record = read_units(adata, layer, units)
     if by:
-        adata, record = _pooled(adata, by, record, units, min_cells)
+        adata, record = pooled(adata, by, record, units, min_cells)
+    return made_ready(adata, bundle, record, transform, gene_key, min_coverage)
+
+
+def made_ready(
+    adata: AnnData, bundle: Bundle, record: Units, transform: str, gene_key: str, min_coverage: float
+) -> ModelInput:
+    """Bring a table of known units to the genes of a model; parameters and errors as of :func:`prepare`."""
     name, reason = choose_transform(bundle, record, transform)
     table = select(adata, record)
     aligned = _aligned(bundle, table, record, min_coverage, gene_key)
     if record.units == SIGNED and name == "rank":
-        _check_comparable(bundle, aligned.X)
-    # z-scores by gene do not mind the scale of a sample, so any logarithm will do for a cohort.
-    as_stored = {
-        "rank": True,
-        "cohort": bool(record.logarithm) or record.units in ("", SIGNED),
-        "frozen": _like_training(bundle, record),
-    }[name]
+        check_comparable(bundle, aligned.X)
     return ModelInput(
-        aligned=aligned,
-        matrix=table.X.tocsr() if sparse.issparse(table.X) else np.asarray(table.X),
         record=record,
         transform=name,
         reason=reason,
-        as_stored=as_stored,
+        as_stored=taken_as_stored(bundle, record, name),
+        aligned=aligned,
+        matrix=table.X.tocsr() if sparse.issparse(table.X) else np.asarray(table.X),
     )
+
+
+def taken_as_stored(bundle: Bundle, record: Units, transform: TransformName) -> bool:
+    """Whether a transform takes values of these units as they are."""
+    # z-scores by gene do not mind the scale of a sample, so any logarithm will do for a cohort.
+    return {
+        "rank": True,
+        "cohort": bool(record.logarithm) or record.units in ("", SIGNED),
+        "frozen": _like_training(bundle, record),
+    }[transform]
 
 
 def read_units(adata: AnnData, layer: str = "", units: str = "") -> Units:
@@ -191,7 +232,7 @@ def own_transform(bundle: Bundle) -> TransformName:
 
 
 def in_training_units(bundle: Bundle, landmarks: np.ndarray, transform: TransformName) -> np.ndarray:
-    """Bring rows × genes, as :meth:`ModelInput.values` gives them, to what the predictor takes.
+    """Bring rows × genes, as :meth:`Decision.bring` gives them, to what the predictor takes.
 
     A row of NaN alone stays one.
 
@@ -215,7 +256,7 @@ def in_training_units(bundle: Bundle, landmarks: np.ndarray, transform: Transfor
     return result
 
 
-def _check_comparable(bundle: Bundle, values: np.ndarray) -> None:
+def check_comparable(bundle: Bundle, values: np.ndarray) -> None:
     """Refuse negative values whose order within a sample is not that of expression.
 
     The domain does not see this: it leaves out of account what a change of scale does to all genes.
@@ -240,16 +281,24 @@ def _like_training(bundle: Bundle, record: Units) -> bool:
     return trained_on is not None and trained_on[0] == record.units
 
 
-def _pooled(
-    adata: AnnData, by: str | Sequence[str], record: Units, units: str, min_cells: int
+def pooled(
+    data: AnnData | ChunkedMatrix, by: str | Sequence[str], record: Units, units: str, min_cells: int
 ) -> tuple[AnnData, Units]:
-    """Pools of cells and their units, which are linear."""
+    """Pools of cells, from memory or from a file, and their units, which are linear.
+
+    Raises
+    ------
+    ParameterError
+        If the units of the cells are not known.
+    DataError
+        As :func:`sicmir.pseudobulk.pseudobulk`.
+    """
     from sicmir.pseudobulk import pseudobulk
 
     if not record.units:
         raise ParameterError(f"Cells can only be pooled in known units. {record.reasons[0]}")
     mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
-    pools = pseudobulk(adata, by, record.source, min_cells, mode, units=units)
+    pools = pseudobulk(data, by, record.source, min_cells, mode, units=units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
     return pools, replace(found, reasons=(f"Cells were {how}; of the cells, {record.text()}",))
 

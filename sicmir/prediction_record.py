@@ -1,0 +1,126 @@
+"""What a prediction says of itself: ``obs``, ``var`` and ``uns`` of the result, and the same in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import __version__, trust
+from sicmir.model import Bundle
+from sicmir.prediction_input import Decision
+
+LOG2_RPM = "log2(RPM+1)"
+
+
+def described(
+    bundle: Bundle,
+    made: Decision,
+    obs: pd.DataFrame,
+    uns: Mapping[str, Any],
+    rows: Mapping[str, np.ndarray],
+    min_coverage: float,
+    abstain: bool,
+) -> AnnData:
+    """Make everything of a result but its matrices, as :func:`sicmir.prediction.predict` tells it.
+
+    Parameters
+    ----------
+    bundle, made
+        Model, and how the input was made ready for it.
+    obs, uns
+        Observations, and what is known of the table.
+    rows
+        ``coverage``, ``domain_score``, ``in_domain`` and ``abstained`` of each row, as in
+        :class:`sicmir.prediction.Block`.
+    min_coverage, abstain
+        As they were given to :func:`sicmir.prediction.predict_block`.
+    """
+    columns = {name: rows[name] for name in ("coverage", "domain_score", "abstained")}
+    if bundle.domain is not None:
+        columns["in_domain"] = rows["in_domain"]
+    result = AnnData(
+        obs=obs.drop(columns=["in_domain"], errors="ignore").assign(**columns), var=_trust_columns(bundle)
+    )
+    training = bundle.card.get("training_data", {})
+    result.uns["sicmir"] = {
+        **uns,
+        "modality": "prediction",
+        "units": bundle.units,
+        "level": bundle.level,
+        "units_record": made.record.as_dict(),
+        "transform": made.transform,
+        "transform_reason": made.reason,
+        "min_coverage": min_coverage,
+        "abstain": abstain,
+        "model": {
+            "id": bundle.weights_sha256[:12],
+            "weights_sha256": bundle.weights_sha256,
+            "predictor": bundle.predictor.kind,
+            "synthetic": bool(training.get("synthetic", False)),
+        },
+        "interval_level": float(bundle.card.get("interval_level", np.nan)),
+        "notes": np.array(_notes(bundle, rows["abstained"].mean()), dtype=str),
+        "version": __version__,
+    }
+    return result
+
+
+def has_intervals(bundle: Bundle) -> bool:
+    """Whether a model has prediction intervals."""
+    return bundle.units == LOG2_RPM and bundle.trust is not None and "half_width" in bundle.trust
+
+
+def _trust_columns(bundle: Bundle) -> pd.DataFrame:
+    """Trust table as ``var``: grades in order; a text that is missing is "", which every format can hold."""
+    if bundle.trust is None:
+        return pd.DataFrame(index=pd.Index(bundle.mirnas))
+    table = bundle.trust.rename_axis(None)
+    texts = [name for name, kind in table.dtypes.items() if pd.api.types.is_object_dtype(kind)]
+    table = table.assign(**{name: table[name].fillna("").astype(str) for name in texts})
+    if "grade" in table:
+        grades = pd.Categorical(table["grade"], categories=list(trust.GRADES)[::-1], ordered=True)
+        table = table.assign(grade=grades)
+    return table
+
+
+def _notes(bundle: Bundle, abstained: float) -> list[str]:
+    notes = {
+        "Most observations are abstained. Single cells hold too few reads to be judged alone: pool them by "
+        "cell type and donor (by). Otherwise look at the units.": abstained > 0.5,
+        "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM,
+        f"The predictions are in the unit {bundle.units}, not {LOG2_RPM}.": bundle.units != LOG2_RPM,
+        "The model has no prediction intervals: lower and upper are NaN.": not has_intervals(bundle),
+        "The model has no trust table: how far each miRNA can be believed is not known.": bundle.trust
+        is None,
+        "The model has no domain: samples unlike its training data are not told.": bundle.domain is None,
+        "The model was trained on synthetic data.": bundle.card.get("training_data", {}).get(
+            "synthetic", False
+        ),
+    }
+    return [note for note, holds in notes.items() if holds]
+
+
+def summary(predicted: AnnData) -> str:
+    """Say in plain sentences what was decided and what was predicted, one a line."""
+    record: dict[str, Any] = predicted.uns["sicmir"]
+    units, found, model = record["units_record"], record["coverage"], record["model"]
+    obs, n = predicted.obs, predicted.n_obs
+    abstained = obs["abstained"].to_numpy()
+    few = abstained & ((obs["coverage"] < record["min_coverage"]) | (obs["coverage"] == 0)).to_numpy()
+    lines = [
+        f"Input: {units['source']} is read as {units['units'] or 'values of unknown units'}. "
+        f"{' '.join(units['reasons'])}",
+        f"Transform: {record['transform']}. {record['transform_reason']}",
+        f"Landmarks: {found['found']} of {found['expected']} found.",
+        f"Model: {model['id']} ({model['predictor']}), {predicted.n_vars} {record['level']} miRNAs in "
+        f"{record['units']}.",
+        f"Predicted: {(~abstained).sum()} of {n} observations. Abstained: {few.sum()} with too few genes, "
+        f"{(abstained & ~few).sum()} far from the training data.",
+    ]
+    if "in_domain" in obs:
+        lines.append(f"Flagged as not in the domain of the model: {int((~obs['in_domain']).sum())}.")
+    return "\n".join([*lines, *record["notes"]])
