@@ -13,7 +13,7 @@ from sicmir.contrasts import CONTRAST_METRICS, agreement, effects
 
 POOLED, WITHIN = "pooled", "within cohort"
 WITHIN_CONDITION, WITHIN_FOLD = "within cohort and condition", "within cohort and fold"
-MIN_SAMPLES, MIN_SAMPLES_FOLD = 10, 8
+MIN_SAMPLES, MIN_SAMPLES_FOLD, MIN_PAIRS = 10, 8, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +124,13 @@ class Comparison:
                 tables[scope].loc[tables[scope]["against"] == "", ["lower", "upper"]] = np.nan
         return pd.concat(tables, names=["scope"]).droplevel(1).reset_index()
 
-    def tumour_against_normal(self, k: int = 20) -> pd.DataFrame:
-        """How well each method predicts the difference between tumour and normal tissue of the same donors.
+    def contrast(self, case: str = "tumour", reference: str = "normal", k: int = 20) -> pd.DataFrame:
+        """How well each method predicts the difference between two conditions of the same donors.
 
         Parameters
         ----------
+        case, reference
+            Values of ``obs["condition"]``, such as tumour and normal, or treated and untreated.
         k
             Number of largest measured differences that ``top_k_recall`` looks for.
 
@@ -138,17 +140,42 @@ class Comparison:
         than 3 donors have both. Methods that give a cohort one value predict no difference and are left out.
         """
         conditions = self.obs.groupby("donor", observed=True)["condition"].agg(set)
-        n_pairs = int(conditions.map(lambda found: {"tumour", "normal"} <= found).sum())
+        n_pairs = int(conditions.map(lambda found: {case, reference} <= found).sum())
         rows = []
-        if n_pairs >= 3:
+        if n_pairs >= MIN_PAIRS:
             labels = self.obs["condition"].astype(str), self.obs["donor"].astype(str)
-            groups = {"case": "tumour", "reference": "normal", "paired": True}
+            groups = {"case": case, "reference": reference, "paired": True}
             measured = effects(self.observed[self.detected], *labels, **groups)
             for name, predicted in self.predictions.items():
                 if name not in self.flat:
                     found = agreement(measured, effects(predicted[self.detected], *labels, **groups), k)
                     rows.append({"method": name, "n_pairs": n_pairs} | found.to_dict())
         return pd.DataFrame(rows, columns=["method", "n_pairs", *CONTRAST_METRICS])
+
+    def cohorts_against_rest(self, k: int = 20) -> pd.DataFrame:
+        """How well each method predicts how a cohort differs from all others, donors counted once.
+
+        Parameters
+        ----------
+        k
+            As for :meth:`contrast`.
+
+        Returns
+        -------
+        Columns ``method, cohort, n_donors`` and those of :data:`sicmir.contrasts.CONTRAST_METRICS`; cohorts
+        of 10 donors or more, if there are others to compare with.
+        """
+        donors = self.obs.groupby(self.obs["cohort"].astype(str))["donor"].nunique()
+        labels = self.obs["cohort"].astype(str), self.obs["donor"].astype(str)
+        rows = []
+        for cohort, n_donors in donors[donors >= MIN_SAMPLES].items():
+            if len(donors) < 2:
+                break
+            measured = effects(self.observed[self.detected], *labels, case=cohort)
+            for name, predicted in self.predictions.items():
+                found = agreement(measured, effects(predicted[self.detected], *labels, case=cohort), k)
+                rows.append({"method": name, "cohort": cohort, "n_donors": n_donors} | found.to_dict())
+        return pd.DataFrame(rows, columns=["method", "cohort", "n_donors", *CONTRAST_METRICS])
 
     def headline(self, league: pd.DataFrame, method: str = "sicmir", weak: float = 0.3) -> dict[str, float]:
         """Figures that a page quotes, by name; NaN where a scope is not defined.

@@ -67,6 +67,7 @@ def compare(
     *,
     also: str = "",
     unseen_cohorts: bool = False,
+    unseen_condition: str = "",
     n_splits: int = 5,
     seed: int = 0,
     min_coverage: float = 0.5,
@@ -90,6 +91,9 @@ def compare(
     unseen_cohorts
         Leave out one cohort at a time in place of folds of donors: each is predicted by an estimator that
         never saw a sample of it.
+    unseen_condition
+        Train on no sample of this condition, see :func:`sicmir.splits.unseen_condition`: the split for
+        perturbations.
     n_splits, seed
         Number of folds of donors, and the seed of folds and estimators.
     min_coverage
@@ -100,7 +104,7 @@ def compare(
     Raises
     ------
     ParameterError
-        If a method is not known.
+        If a method is not known, or both cohorts and a condition shall be unseen.
     DataError
         If the samples differ or no miRNA is detected.
     PanelError
@@ -109,12 +113,19 @@ def compare(
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
         raise ParameterError(f"methods: found {list(methods)}, expected one or more of {list(METHODS)}.")
+    if unseen_cohorts and unseen_condition:
+        raise ParameterError("Ask for unseen_cohorts or for an unseen_condition, not for both at once.")
     check_same_samples(mrna, mirna)
     X = panel.align(mrna, min_coverage=min_coverage).to_df()
     detected = detected_names(mirna)
     further = pd.Index(find_mirnas(mirna.to_df(), also)).difference(detected, sort=False)
     observed, obs = mirna[:, detected.append(further)].to_df(), mirna.obs
-    folds = splits.leave_one_cohort_out(obs) if unseen_cohorts else splits.donor_folds(obs, n_splits, seed)
+    if unseen_cohorts:
+        folds = splits.leave_one_cohort_out(obs)
+    elif unseen_condition:
+        folds = splits.unseen_condition(obs, unseen_condition, n_splits, seed)
+    else:
+        folds = splits.donor_folds(obs, n_splits, seed)
     predictions: dict[str, pd.DataFrame] = {}
     # Averages last: their members are then at hand and are not trained a second time.
     for name in sorted(methods, key=lambda name: "+" in name):

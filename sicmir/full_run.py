@@ -226,7 +226,7 @@ class FullRun:
                     predictions={name: table[rows] for name, table in whole.predictions.items()},
                     obs=whole.obs[rows],
                 )
-                contrast = part.tumour_against_normal()
+                contrast = part.contrast()
                 if len(contrast) and contrast["n_pairs"].iloc[0] >= MIN_PAIRS:
                     found.append(contrast.assign(division=division, cohort=cohort))
         return pd.concat(found) if found else contrast.head(0).assign(division="", cohort="")

@@ -147,6 +147,31 @@ def leave_one_cohort_out(obs: pd.DataFrame) -> list[Split]:
     return splits
 
 
+def unseen_condition(obs: pd.DataFrame, condition: str, n_splits: int = 5, seed: int = 0) -> list[Split]:
+    """Folds of donors that are trained on no sample of one condition, such as treated or normal ones.
+
+    So a change is predicted by a model that saw neither the donor nor the perturbation. Test sides are those
+    of :func:`donor_folds` and hold all conditions; other arguments and errors are the same.
+
+    Parameters
+    ----------
+    condition
+        Value of ``obs["condition"]``. Where no sample has it, these are the folds of :func:`donor_folds`.
+
+    Raises
+    ------
+    DataError
+        If a fold has no other condition left to train on.
+    """
+    unseen = _labels(obs, "condition") == condition
+    folds = []
+    for fold in donor_folds(obs, n_splits, seed):
+        split = Split(f"{fold.name}-without-{condition}", fold.train[~unseen[fold.train]], fold.test)
+        assert_no_leak(split, obs)
+        folds.append(split)
+    return folds
+
+
 def assert_no_leak(split: Split, obs: pd.DataFrame) -> None:
     """Refuse a split that shares a sample or a donor between training and test.
 

@@ -41,6 +41,7 @@ def paired_bulk(
     *,
     n_programmes: int = 12,
     normal_fraction: float = 0.15,
+    conditions: tuple[str, str] = ("tumour", "normal"),
     predictable: tuple[float, float] = (0.5, 0.9),
     repression: float = 0.6,
     mirna_names: Sequence[str] | None = None,
@@ -67,6 +68,9 @@ def paired_bulk(
         miRNAs, at least 10.
     normal_fraction
         Share of the donors of a cohort with a normal sample beside the tumour.
+    conditions
+        What the first and the second sample of a donor are called; ``("untreated", "treated")`` with a
+        ``normal_fraction`` of 1 makes an experiment of the same data. The second condition shifts programmes.
     predictable
         Smallest and largest predictable fraction of ``host`` and ``programme`` miRNAs.
     repression
@@ -84,8 +88,10 @@ def paired_bulk(
     mrna, mirna
         Samples x genes in log2(x+1) and samples x miRNAs in log2(RPM+1), float32, with the same ``obs``.
         RPM do not add up to a million. ``mirna.uns["truth"]`` holds the DataFrames ``mirnas`` (index miRNA;
-        ``kind``, ``predictable``, ``host_gene``, ``n_targets``), ``targets`` (``mirna``, ``gene``,
-        ``repression``) and ``cohort_means`` (miRNAs x cohorts, log2, before the detection limit).
+        ``kind``, ``predictable``, ``host_gene``, ``n_targets``, and ``effect``: mean change of the
+        predictable part from the first condition to the second of the same donors, log2, 0 where no donor
+        has both), ``targets`` (``mirna``, ``gene``, ``repression``) and ``cohort_means`` (miRNAs x cohorts,
+        log2, before the detection limit).
 
     Raises
     ------
@@ -105,6 +111,7 @@ def paired_bulk(
         ("predictable", predictable, "two ascending values from 0 to 1", 0 <= low <= high <= 1),
         ("repression", repression, "at least 0", repression >= 0),
         ("level", level, "'mature' or 'stem-loop'", level in ("mature", "stem-loop")),
+        ("conditions", conditions, "two different names", len(set(conditions)) == 2),
         ("mirna_names", given, "unique", len(set(given)) == len(given)),
         ("mirna_names", len(given), f"at most n_mirnas = {n_mirnas}", len(given) <= n_mirnas),
     ):
@@ -112,12 +119,13 @@ def paired_bulk(
             raise ParameterError(f"{name} should be {expected}; found {value!r}.")
 
     rng = np.random.default_rng(seed)
-    obs = _obs(n_donors, n_cohorts, normal_fraction)
+    obs = _obs(n_donors, n_cohorts, normal_fraction, conditions)
+    second = (obs["condition"] == conditions[1]).to_numpy()
     cohort, cohorts = pd.factorize(obs["cohort"])
     genes = landmarks + [f"TOY{i:04d}" for i in range(1, n_genes - len(landmarks) + 1)]
     names = given + [f"toy-miR-{i:03d}" for i in range(len(given) + 1, n_mirnas + 1)]
 
-    within = _activity(obs, n_programmes, rng)
+    within = _activity(obs["donor"], second, n_programmes, rng)
     expression = _expression(within, cohort, n_genes, rng)
     truth = _plan(names, landmarks, expression, (low, high), rng)
 
@@ -126,6 +134,10 @@ def paired_bulk(
     signal[:, hosts] = expression[:, pd.Index(genes).get_indexer(truth["host_gene"][hosts])]
     fraction = truth["predictable"].to_numpy()
     deviation = np.sqrt(fraction) * _standardised(signal, cohort)
+    # The sample before each second one is the first one of the same donor.
+    truth["effect"] = (deviation[second] - deviation[np.flatnonzero(second) - 1]).sum(axis=0) / max(
+        second.sum(), 1
+    )
     deviation += np.sqrt(1 - fraction) * _standardised(rng.normal(size=signal.shape), cohort)
 
     base = rng.uniform(1, 11, n_mirnas)
@@ -159,15 +171,15 @@ def paired_bulk(
     return mrna, mirna
 
 
-def _obs(n_donors: int, n_cohorts: int, normal_fraction: float) -> pd.DataFrame:
+def _obs(n_donors: int, n_cohorts: int, normal_fraction: float, conditions: tuple[str, str]) -> pd.DataFrame:
     """Samples as of TCGA: a tumour of each donor, and a normal sample of the first donors of each cohort."""
     rows = []
     for cohort in range(n_cohorts):
         for i in range(n_donors):
             donor = f"TOY-{cohort * n_donors + i + 1:04d}"
-            rows.append((donor, cohort, "tumour", "01"))
+            rows.append((donor, cohort, conditions[0], "01"))
             if i < round(normal_fraction * n_donors):
-                rows.append((donor, cohort, "normal", "11"))
+                rows.append((donor, cohort, conditions[1], "11"))
     frame = pd.DataFrame(rows, columns=["donor", "cohort", "condition", "sample_type"])
     frame["cohort"] = [f"TOY{chr(ord('A') + number)}" for number in frame["cohort"]]
     frame.insert(0, "sample", frame["donor"] + "-" + frame["sample_type"])
@@ -175,13 +187,15 @@ def _obs(n_donors: int, n_cohorts: int, normal_fraction: float) -> pd.DataFrame:
     return frame.set_index(frame["sample"].to_numpy())
 
 
-def _activity(obs: pd.DataFrame, n_programmes: int, rng: np.random.Generator) -> np.ndarray:
+def _activity(
+    donors: pd.Series, second: np.ndarray, n_programmes: int, rng: np.random.Generator
+) -> np.ndarray:
     """Programme activity within cohorts: half of the variance is the donor's; normal tissue is shifted."""
-    donor = pd.factorize(obs["donor"])[0]
+    donor = pd.factorize(donors)[0]
     shared = rng.normal(size=(donor.max() + 1, n_programmes))[donor]
     own = rng.normal(size=shared.shape)
     shift = rng.normal(scale=0.8, size=n_programmes)
-    return np.sqrt(0.5) * (shared + own) + np.outer(obs["condition"] == "normal", shift)
+    return np.sqrt(0.5) * (shared + own) + np.outer(second, shift)
 
 
 def _expression(within: np.ndarray, cohort: np.ndarray, n_genes: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 
 from sicmir import splits
 from sicmir.comparison import POOLED, WITHIN, WITHIN_CONDITION, WITHIN_FOLD, Comparison
@@ -146,7 +146,7 @@ def test_tumour_against_normal_compares_paired_differences():
     }
     folds = pd.DataFrame(columns=["split", "sample", "side"])
     found = Comparison(observed, observed.columns, predictions, obs, folds, frozenset({"flat"}))
-    table = found.tumour_against_normal(k=5).set_index("method")
+    table = found.contrast(k=5).set_index("method")
     assert list(table.index) == ["right", "opposite"]
     assert (table["n_pairs"] == 12).all()
     assert table.loc["right", "effect_spearman"] > 0.98
@@ -156,4 +156,41 @@ def test_tumour_against_normal_compares_paired_differences():
 
 
 def test_without_pairs_there_is_no_contrast(comparison):
-    assert comparison.tumour_against_normal().empty
+    assert comparison.contrast().empty
+
+
+def test_cohorts_against_the_rest_count_donors_and_find_planted_differences():
+    rng = np.random.default_rng(1)
+    cohorts = np.repeat(["A", "B", "C", "few"], [12, 12, 12, 4])
+    donors = [f"d{i}" for i in range(40)]
+    obs = pd.DataFrame(
+        {"donor": donors + donors[:6], "cohort": [*cohorts, *["A"] * 6], "condition": "tumour"},
+        index=[f"s{i}" for i in range(46)],
+    )
+    means = pd.DataFrame(rng.normal(8, 2, (4, 30)), ["A", "B", "C", "few"])
+    observed = means.loc[obs["cohort"]].set_axis(obs.index)
+    observed.columns = [f"m{i}" for i in range(30)]
+    predictions = {"right": observed + rng.normal(0, 0.1, observed.shape), "global": observed * 0 + 8}
+    folds = pd.DataFrame(columns=["split", "sample", "side"])
+    found = Comparison(observed, observed.columns, predictions, obs, folds, frozenset({"global"}))
+    table = found.cohorts_against_rest(k=5).set_index(["method", "cohort"])
+    assert list(table.loc["right"].index) == ["A", "B", "C"]
+    assert (table["n_donors"] == 12).all()
+    assert (table.loc["right", "top_k_recall"] >= 0.8).all()
+    assert (table.loc["right", "effect_spearman"] > 0.98).all()
+    assert (table.loc["global", ["top_k_recall", "sign_agreement"]] == 0).all(axis=None)
+    # The six donors with two samples weigh as the others do.
+    rest = means.loc[["B", "C"]].to_numpy().repeat(12, axis=0)
+    rest = np.vstack([rest, means.loc[["few"]].to_numpy().repeat(4, axis=0)]).mean(axis=0)
+    expected = spearmanr(means.loc["A"].to_numpy() - rest, _effect(predictions["right"], obs, "A")).statistic
+    assert table.loc[("right", "A"), "effect_spearman"] == pytest.approx(expected)
+    alone = Comparison(
+        observed[:12], observed.columns, {"right": observed[:12]}, obs[:12], folds, frozenset()
+    )
+    assert alone.cohorts_against_rest().empty
+
+
+def _effect(values, obs, cohort):
+    donors = values.groupby(obs["donor"]).mean()
+    inside = obs.groupby("donor")["cohort"].first().eq(cohort).to_numpy()
+    return (donors[inside].mean() - donors[~inside].mean()).to_numpy()

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import spearmanr, ttest_ind, ttest_rel
 
 import sicmir
-from sicmir import contrasts
+from sicmir import contrasts, evaluation
 from sicmir.errors import DataError, ParameterError
 
 
@@ -160,6 +160,60 @@ def test_cohort_against_the_rest_is_recovered_for_every_cohort():
         assert recall[1] <= 0.4
         assert recall[2] <= 0.2
         assert contrasts.agreement(measured, predicted[0], 10)["effect_spearman"] > 0.95
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    """180 donors untreated and treated, once predicted by models that saw no treatment, once by others."""
+    pair = sicmir.toy.paired_bulk(
+        60, 3, 977, 60, normal_fraction=1, conditions=("untreated", "treated"), seed=9
+    )
+    options = {"n_splits": 3, "progress": False}
+    unseen = evaluation.compare(
+        *pair, ("ridge", "kernel", "shuffled", "truth"), unseen_condition="treated", **options
+    )
+    return pair[1], unseen, evaluation.compare(*pair, ("ridge",), **options)
+
+
+def test_a_perturbation_is_predicted_by_models_that_never_saw_it(experiment):
+    mirna, found, seen = experiment
+    sides = found.folds.merge(mirna.obs[["sample", "condition"]], on="sample")
+    assert set(sides.query("side == 'train'")["condition"]) == {"untreated"}
+    tested = sides.query("side == 'test'").groupby("condition")["sample"].nunique()
+    assert tested.to_dict() == {"treated": 180, "untreated": 180}
+    table = found.contrast("treated", "untreated", k=10).set_index("method")
+    assert (table["n_pairs"] == 180).all()
+    assert table.loc["truth", ["top_k_recall", "sign_agreement"]].tolist() == [1, 1]
+    assert table.loc["truth", "effect_spearman"] == pytest.approx(1)
+    for method in ("ridge", "kernel"):
+        assert table.loc[method, "effect_spearman"] > 0.7
+        assert table.loc[method, "top_k_recall"] >= 0.5  # guessing finds 0.1
+        assert table.loc[method, "effect_rmse"] < 0.6 * table.loc["shuffled", "effect_rmse"]
+    assert abs(table.loc["shuffled", "effect_spearman"]) < 0.3
+    easier = seen.contrast("treated", "untreated", k=10).set_index("method").loc["ridge"]
+    assert easier["effect_spearman"] > table.loc["ridge", "effect_spearman"]
+    assert found.contrast("tumour", "normal").empty
+
+
+def test_predicted_changes_are_the_planted_ones_and_small_where_none_was_planted(experiment):
+    mirna, found, _ = experiment
+    truth = mirna.uns["truth"]["mirnas"].loc[found.detected]
+    inert = ~truth["kind"].isin(["host", "programme"])
+    assert (truth.loc[inert, "effect"] == 0).all()
+    groups = {"case": "treated", "reference": "untreated", "paired": True}
+    labels = found.obs["condition"], found.obs["donor"]
+    measured, predicted = (
+        contrasts.effects(table[found.detected], *labels, **groups)
+        for table in (found.observed, found.predictions["ridge"])
+    )
+    high = mirna.to_df()[found.detected].min() > 0.5  # the detection limit does not touch these
+    error = ((measured["effect"] - truth["effect"]) / measured["se"])[high & ~inert]
+    assert error.abs().median() < 1
+    large = truth["effect"].abs() > 0.5
+    assert large.sum() >= 12
+    assert (np.sign(predicted["effect"]) == np.sign(truth["effect"]))[large].mean() >= 0.9
+    sizes = predicted["effect"].abs()
+    assert sizes[inert].median() < 0.5 * sizes[large].median()
 
 
 def test_bad_input_is_refused(toy):

@@ -252,6 +252,9 @@ def test_tissue_is_known_or_left_empty(tmp_path):
     mrna, _ = load_paired(tmp_path)
     assert mrna.obs["condition"].tolist() == ["unknown", "normal", "tumour"]
     assert mrna.uns["sicmir"]["without_condition"] == 1
+    samples["tissue"] = ["treated", "Untreated", "tumor"]
+    save(samples, tmp_path / "samples.parquet")
+    assert load_paired(tmp_path)[0].obs["condition"].tolist() == ["treated", "untreated", "tumour"]
     samples["tissue"] = ["adjacent", "metastasis", "tumor"]
     save(samples, tmp_path / "samples.parquet")
     with pytest.raises(DataError, match="labels 'adjacent', 'metastasis' are not known; expected tumor,"):

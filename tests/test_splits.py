@@ -91,6 +91,23 @@ def test_leave_one_cohort_out_drops_the_other_samples_of_its_donors():
     assert unused == {len(obs) - 1}
 
 
+def test_an_unseen_condition_is_tested_and_never_trained_on():
+    obs = samples()
+    obs["condition"] = np.where(obs.groupby("donor").cumcount() == 0, "untreated", "treated")
+    plain, folds = splits.donor_folds(obs, 4, 2), splits.unseen_condition(obs, "treated", 4, 2)
+    for fold, split in zip(plain, folds, strict=True):
+        np.testing.assert_array_equal(split.test, fold.test)
+        expected = [row for row in fold.train if obs["condition"].iloc[row] == "untreated"]
+        np.testing.assert_array_equal(split.train, expected)
+        assert not donors(obs, split.train) & donors(obs, split.test)
+    absent = splits.unseen_condition(obs, "knocked down", 4, 2)
+    np.testing.assert_array_equal(absent[0].train, plain[0].train)
+    with pytest.raises(DataError, match="train side of the split 'fold-1-without-x' is empty"):
+        splits.unseen_condition(obs.assign(condition="x"), "x", 4)
+    with pytest.raises(DataError, match="no column 'condition'"):
+        splits.unseen_condition(samples(), "x", 4)
+
+
 def test_a_leak_is_named():
     obs = pd.DataFrame({"donor": ["A", "A", "B", "C"], "cohort": "X"}, index=list("abcd"))
     splits.assert_no_leak(Split("good", np.array([0, 1]), np.array([2, 3])), obs)

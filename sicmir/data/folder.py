@@ -25,6 +25,8 @@ _CONDITIONS = {
     "tumour": "tumour",
     "normal": "normal",
     "control": "control",
+    "treated": "treated",
+    "untreated": "untreated",
     "unknown": "unknown",
     "": "unknown",
 }
@@ -37,7 +39,8 @@ def read_folder(folder: Path, level: str | None) -> tuple[ad.AnnData, ad.AnnData
     transformation; ``mirna`` (stem-loops) and ``mirna_mature`` hold log2(RPM + 1). Samples are rows with a
     first column ``sample``, or columns after a first column ``feature``. Empty cells and NaN: not measured.
     ``samples`` has the columns sample, cohort and, unless the names are TCGA barcodes, patient and tissue
-    (tumor, normal, control, unknown; empty is unknown and counted in ``uns["sicmir"]["without_condition"]``);
+    (tumor, normal, treated, untreated, control, unknown; empty is unknown and counted in
+    ``uns["sicmir"]["without_condition"]``; ``control`` is a reference library and is not paired);
     an ``.h5ad`` may carry them in ``obs`` (sample, donor, cohort, condition) instead. Each
     table may be ``.parquet``, ``.csv``, ``.tsv`` (also ``.gz``) or, except for ``samples``, ``.h5ad``.
 
