@@ -20,7 +20,9 @@ class _Group(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except SicmirError as error:
+        except BrokenPipeError:
+            raise
+        except (SicmirError, OSError) as error:
             if os.environ.get("SICMIR_DEBUG") == "1":
                 raise
             typer.echo(f"sicmir: {error}", err=True)
@@ -165,7 +167,7 @@ def predict(
     """Predict the miRNA of the samples or cells in a file."""
     from sicmir import prediction, result_files
 
-    result_files.check_free(out, overwrite)
+    result_files.check_free(out, overwrite, source)
     adata = _read_expression(source)
     columns = [column.strip() for column in by.split(",")] if by else None
     options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}

@@ -28,6 +28,10 @@ class ReadError(SicmirError):
     """A file was found but does not hold what its reader expects."""
 
 
+class WriteError(SicmirError):
+    """A result could not be written: no room, no permission, or a file where a folder is needed."""
+
+
 class PanelError(SicmirError):
     """Genes or miRNAs cannot be mapped to the panel: wrong species, low coverage, ambiguous names."""
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from sicmir.errors import DataError, PanelError, ParameterError
 from sicmir.gene_names import landmarks, read_names
 from sicmir.landmark_columns import Coverage, check_observations, find_columns
+from sicmir.matrix_check import check_storage
 from sicmir.mirna_names import current_mirna_names, level_of, mirnas, single_locus
 
 __all__ = [
@@ -72,6 +73,7 @@ def align(
     if duplicates not in ("error", "sum", "mean"):
         raise ParameterError(f'duplicates must be "error", "sum" or "mean", not {duplicates!r}.')
     check_observations(adata.obs_names, adata.n_vars, adata.X is not None)
+    check_storage(adata.X, "X")
     units = str(adata.uns.get("sicmir", {}).get("units", ""))
     found = find_columns(read_names(adata, gene_key), min_coverage, duplicates)
     if found.repeated and duplicates == "sum" and "log" in units.lower():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib import resources
 from pathlib import Path
 from uuid import uuid4
 
 import pooch
 
-from sicmir.errors import ParameterError
+from sicmir.errors import ParameterError, WriteError
 
 
 def cache() -> Path:
@@ -62,6 +65,28 @@ def results(page: str, out_dir: str = "") -> Path:
     folder = Path(out_dir).expanduser() if out_dir else project() / "results" / "latest" / page
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Tell in one sentence why the system refused to write to ``path``.
+
+    Raises
+    ------
+    WriteError
+        Naming the path, in place of the OSError, or of the RuntimeError that h5py raises on a full disk.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        with redirect_stderr(io.StringIO()):  # h5py prints there of every object that it cannot close
+            traceback.clear_frames(error.__traceback__)
+        found = re.search(r"error message = '([^']+)'", str(error))
+        reason = found[1] if found else getattr(error, "strerror", None) or str(error)
+        raise WriteError(
+            f"{path}: cannot be written ({reason}). Choose a folder that may be written to and has room; "
+            "nothing was left there."
+        ) from error
 
 
 @contextmanager

@@ -9,11 +9,14 @@ import numpy as np
 from scipy import sparse
 
 from sicmir.errors import DataError
+from sicmir.matrix_check import check_pointers
 
 SLAB_BYTES = 64 * 2**20
 """Stored values, with their row numbers, that are read at a time where all columns are wanted."""
 
 _BYTES_PER_VALUE = 24  # a value and its row number while read, while joined, and in the turned copy
+
+_OUT_OF_RANGE = "A column-wise matrix is damaged: it has row numbers beyond its rows. Write it again."
 
 
 class ColumnStore:
@@ -36,6 +39,7 @@ class ColumnStore:
     def __init__(self, group: Any, shape: tuple[int, int], window_bytes: int) -> None:
         self._data, self._indices = group["data"], group["indices"]
         self._indptr = group["indptr"][:].astype(np.int64)
+        check_pointers(self._indptr, shape[1], self._indices.shape[0], "The column-wise matrix")
         self._shape, self._window_bytes = shape, window_bytes
         self._columns = np.empty(0, int)
         self._start = self._stop = 0
@@ -47,7 +51,7 @@ class ColumnStore:
         Raises
         ------
         DataError
-            If the row numbers of a column do not ascend.
+            If the row numbers of a column do not ascend or are out of range.
         """
         if not (self._known(columns) and self._start <= start and stop <= self._stop):
             self._turn(start, stop, columns)
@@ -75,7 +79,10 @@ class ColumnStore:
         """Position of the first value, row numbers and values, a slab at a time."""
         step = SLAB_BYTES // (self._data.dtype.itemsize + self._indices.dtype.itemsize)
         for first in range(0, self._data.shape[0], step):
-            yield first, self._indices[first : first + step], self._data[first : first + step]
+            rows = self._indices[first : first + step]
+            if rows.min() < 0 or rows.max() >= self._shape[0]:
+                raise DataError(_OUT_OF_RANGE)
+            yield first, rows, self._data[first : first + step]
 
     def _known(self, columns: np.ndarray) -> bool:
         return self._window is not None and np.array_equal(columns, self._columns)
@@ -123,6 +130,8 @@ class ColumnStore:
                     "The row numbers of a column-wise matrix do not ascend. Read the file with anndata, call "
                     "sort_indices() on the matrix and write it again."
                 )
+            if found[0] < 0 or found[-1] >= self._shape[0]:
+                raise DataError(_OUT_OF_RANGE)
             low, high = np.searchsorted(found, [start, self._stop])
             rows.append(found[low:high] - start)
             values.append(self._data[first + low : first + high])

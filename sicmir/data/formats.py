@@ -169,9 +169,30 @@ def anndata_zarr(path: Path, *, modality: str = "mrna", units: str = "") -> ad.A
 
 
 def open_zarr(path: Path) -> zarr.Group:
-    """Open a store for reading: a folder, or a zip file of one."""
+    """Open a store for reading: a folder, or a zip file of one.
+
+    A chunk that is not there reads as zeros, by the definition of zarr. The parts of a sparse matrix have no
+    chunk of zeros alone, which tells a copy of the store that was broken off.
+
+    Raises
+    ------
+    ReadError
+        If a sparse matrix lacks chunks.
+    """
     store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else path
-    return zarr.open_group(store, mode="r")
+    group = zarr.open_group(store, mode="r")
+    for name in ("X", "raw/X", *(f"layers/{layer}" for layer in group.get("layers", ()))):
+        matrix = group.get(name)
+        if not isinstance(matrix, zarr.Group) or "shape" not in matrix.attrs or 1 in matrix.attrs["shape"]:
+            continue
+        for part in ("data", "indices", "indptr") if matrix["data"].shape[0] else ():
+            lacking = matrix[part].nchunks - matrix[part].nchunks_initialized
+            if lacking:
+                raise ReadError(
+                    f"{path}: {name}/{part} lacks {lacking} of {matrix[part].nchunks} chunks; the store was "
+                    "not copied whole. Copy it again."
+                )
+    return group
 
 
 @contextmanager
@@ -188,7 +209,10 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
     except (MemoryError, ReadError, DataError, ParameterError):  # no fault of the format
         raise
     except Exception as error:  # h5py, zarr and anndata raise many kinds on a damaged file
-        raise ReadError(f"{path}: not a readable {kind} file ({type(error).__name__}: {error}).") from error
+        raise ReadError(
+            f"{path}: not a readable {kind} file ({type(error).__name__}: {error}). It is damaged or of "
+            "another format; fetch or write it again."
+        ) from error
 
 
 def _genomes(file: h5py.File) -> list[str]:

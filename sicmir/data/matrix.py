@@ -13,6 +13,7 @@ from scipy import sparse
 
 from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
+from sicmir.matrix_check import check_storage
 from sicmir.normalise import MOST_LOG2
 
 # A million reads of one feature per million: log2(1e6 + 1) = 19.93, and a little for rounding.
@@ -123,10 +124,11 @@ def complete(path: Path, adata: ad.AnnData, modality: str, units: str) -> ad.Ann
     Raises
     ------
     DataError
-        If ``X`` is empty or missing, or holds infinite values.
+        If ``X`` is empty or missing, damaged, or holds no numbers or infinite values.
     """
     if adata.X is None or 0 in adata.shape:
         raise DataError(f"{path}: the matrix is empty (observations x features = {adata.shape}).")
+    check_storage(adata.X, f"{path}: X")
     values = adata.X.data if sparse.issparse(adata.X) else np.asarray(adata.X)
     if not np.isfinite(values[~np.isnan(values)]).all():
         raise DataError(f"{path}: X holds infinite values; expected finite numbers or NaN for not measured.")
@@ -210,9 +212,9 @@ def orient(path: Path, frame: pd.DataFrame, landmarks: frozenset[str]) -> pd.Dat
     lying = features(frame.index) + barcodes(frame.columns)
     if min(upright, lying) * 10 >= max(upright, lying):
         raise ReadError(
-            f"{path}: cannot tell which axis holds the samples: {upright} names speak for samples in "
-            f"rows, {lying} "
-            "for samples in columns. Say it with orientation='samples_in_rows' or 'samples_in_columns'."
+            f"{path}: cannot tell which axis holds the samples: {upright} names speak for samples in rows, "
+            f"{lying} for samples in columns. Name the genes by human symbols or Ensembl ids, or say it with "
+            "orientation='samples_in_rows' or 'samples_in_columns'."
         )
     return frame if upright > lying else frame.T
 

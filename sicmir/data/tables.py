@@ -37,6 +37,8 @@ def read_frame(path: Path, separator: str = "") -> pd.DataFrame:
     separator = separator or ("," if ".csv" in path.suffixes else "\t")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if b"\0" in content[: 2**20]:
+            raise ValueError("it holds zero bytes, as UTF-16 and binary files do; write it as UTF-8")
         _refuse_ragged(path, content, separator)
         frame, start = (
             pd.read_csv(io.BytesIO(content), sep=separator, encoding="utf-8-sig", **options)
@@ -146,7 +148,10 @@ def table(
     raw = read_frame(path)
     frame = raw.set_index(raw.columns[0])
     if frame.empty:
-        raise DataError(f"{path}: the matrix is empty ({frame.shape[0]} rows x {frame.shape[1]} columns).")
+        raise DataError(
+            f"{path}: the matrix is empty ({frame.shape[0]} rows x {frame.shape[1]} columns). Fields are "
+            "split at commas in .csv and at tabs elsewhere; write the table so."
+        )
     text = [name for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if text:
         raise DataError(f"{path}: column {text[0]!r} holds text; expected numbers after the first column.")
@@ -191,7 +196,10 @@ def h5ad(path: Path, *, modality: str = "mrna", units: str = "") -> ad.AnnData:
     except MemoryError:  # no fault of the file
         raise
     except Exception as error:  # h5py and anndata raise many kinds on a damaged file
-        raise ReadError(f"{path}: not a readable .h5ad file ({type(error).__name__}: {error}).") from error
+        raise ReadError(
+            f"{path}: not a readable .h5ad file ({type(error).__name__}: {error}). It is damaged or of "
+            "another format; fetch or write it again."
+        ) from error
     return complete(path, adata, modality, units)
 
 
