@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -14,9 +14,10 @@ from scipy import sparse
 from sicmir import panel
 from sicmir.errors import BundleError, DataError, PanelError, ParameterError
 from sicmir.model import Bundle
+from sicmir.model_input import ModelInput
 from sicmir.normalise import TransformName
 from sicmir.unit_names import SIGNED, UNKNOWN, Units, find_source, log_name, parse
-from sicmir.units import MIN_GENES, recognise, row_totals, select, to_log2
+from sicmir.units import MIN_GENES, recognise, select
 
 if TYPE_CHECKING:
     from sicmir.data.chunks import ChunkedMatrix
@@ -27,73 +28,6 @@ MIN_ORDER = 0.3
 Measured: 0.59 to 0.87 in RSEM samples and 0.33 to 0.53 in NCI-60 arrays; -0.33 to 0.28 in z-scores and
 Agilent log ratios.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """How a table is made ready for a model; the same for every row of it.
-
-    Attributes
-    ----------
-    record
-        Units of the matrix that was chosen.
-    transform, reason
-        Input transform, and why this one.
-    as_stored
-        Whether the transform takes the values as they are.
-    """
-
-    record: Units
-    transform: TransformName
-    reason: str
-    as_stored: bool
-
-    @property
-    def needs_totals(self) -> bool:
-        """Whether the library size of each row has to be known."""
-        return not self.as_stored and bool(np.isnan(self.record.per))
-
-    def bring(self, values: np.ndarray, totals: np.ndarray | None) -> np.ndarray:
-        """Bring rows × the genes of the model, as stored, to what ``predict_block`` takes.
-
-        Raises
-        ------
-        DataError
-            If values are negative, too large for a logarithm, or of too few genes for a library size.
-        """
-        return values if self.as_stored else to_log2(values, self.record, totals)
-
-
-@dataclass(frozen=True, eq=False)
-class ModelInput(Decision):
-    """A table that is ready for a model, and how it was made so.
-
-    Attributes
-    ----------
-    aligned
-        Observations × the genes of the model, as stored; ``uns["sicmir"]`` holds units and coverage.
-    matrix
-        The same observations × all genes, as stored, for library sizes.
-    """
-
-    aligned: AnnData
-    matrix: np.ndarray | sparse.csr_matrix
-
-    @property
-    def obs(self) -> pd.DataFrame:
-        """Observations."""
-        return self.aligned.obs
-
-    @property
-    def uns(self) -> dict[str, object]:
-        """What is known of the table: units, coverage, origin."""
-        return self.aligned.uns["sicmir"]
-
-    def values(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``start`` to ``stop`` × genes, float32, as :meth:`Decision.bring` gives them."""
-        rows = slice(start, stop)
-        totals = row_totals(self.matrix[rows], self.record.linear) if self.needs_totals else None
-        return self.bring(self.aligned.X[rows], totals)
 
 
 def prepare(
@@ -114,13 +48,23 @@ def prepare(
     record = read_units(adata, layer, units)
     if by:
         adata, record = pooled(adata, by, record, units, min_cells)
-    return made_ready(adata, bundle, record, transform, gene_key, min_coverage)
+    whole = record.units == "counts" and not units and not by
+    return made_ready(adata, bundle, record, transform, gene_key, min_coverage, whole)
 
 
 def made_ready(
-    adata: AnnData, bundle: Bundle, record: Units, transform: str, gene_key: str, min_coverage: float
+    adata: AnnData,
+    bundle: Bundle,
+    record: Units,
+    transform: str,
+    gene_key: str,
+    min_coverage: float,
+    whole: bool = False,
 ) -> ModelInput:
-    """Bring a table of known units to the genes of a model; parameters and errors as of :func:`prepare`."""
+    """Bring a table of known units to the genes of a model; parameters and errors as of :func:`prepare`.
+
+    ``whole`` is that of :class:`sicmir.model_input.Decision`.
+    """
     name, reason = choose_transform(bundle, record, transform)
     table = select(adata, record)
     aligned = _aligned(bundle, table, record, min_coverage, gene_key)
@@ -131,6 +75,7 @@ def made_ready(
         transform=name,
         reason=reason,
         as_stored=taken_as_stored(bundle, record, name),
+        whole=whole,
         aligned=aligned,
         matrix=table.X.tocsr() if sparse.issparse(table.X) else np.asarray(table.X),
     )
@@ -232,7 +177,7 @@ def own_transform(bundle: Bundle) -> TransformName:
 
 
 def in_training_units(bundle: Bundle, landmarks: np.ndarray, transform: TransformName) -> np.ndarray:
-    """Bring rows × genes, as :meth:`Decision.bring` gives them, to what the predictor takes.
+    """Bring rows × genes, as ``ModelInput.values`` gives them, to what the predictor takes.
 
     A row of NaN alone stays one.
 
@@ -303,21 +248,42 @@ def pooled(
     return pools, replace(found, reasons=(f"Cells were {how}; of the cells, {record.text()}",))
 
 
-def _aligned(bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str) -> AnnData:
-    counts = record.units == "counts"
-    aligned = panel.align(table, min_coverage, "sum" if counts else "mean", gene_key)
-    duplicated = panel.coverage(aligned).duplicated
-    if duplicated and not counts:
+def check_duplicates(landmarks: Sequence[str], record: Units) -> None:
+    """Refuse landmarks that are found in more than one column, unless they can be summed up.
+
+    Raises
+    ------
+    PanelError
+        If there are any, and no counts.
+    """
+    if landmarks and record.units != "counts":
         raise PanelError(
-            f"{len(duplicated)} landmarks are found in more than one column: {', '.join(duplicated[:5])}. "
+            f"{len(landmarks)} landmarks are found in more than one column: {', '.join(landmarks[:5])}. "
             f"Only counts can be summed up, and these are {record.units or 'values of unknown units'}. Drop "
             "the wrong columns, choose Ensembl or Entrez ids by gene_key if var holds them, or give counts."
         )
-    if list(aligned.var_names) == bundle.genes:
-        return aligned
-    if not set(bundle.genes) <= set(aligned.var_names):
+
+
+def places_of_genes(bundle: Bundle, landmarks: Sequence[str]) -> np.ndarray:
+    """Places of the genes of a model among the landmarks.
+
+    Raises
+    ------
+    BundleError
+        If a gene is none of them.
+    """
+    places = pd.Index(landmarks).get_indexer(bundle.genes)
+    if (places < 0).any():
         raise BundleError(
-            f"The model has genes that are no landmarks, such as "
-            f"{next(gene for gene in bundle.genes if gene not in aligned.var_names)}; it cannot be used here."
+            f"The model has genes that are no landmarks, such as {bundle.genes[int(np.argmin(places))]}; it "
+            "cannot be used here."
         )
-    return aligned[:, bundle.genes].copy()
+    return places
+
+
+def _aligned(bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str) -> AnnData:
+    aligned = panel.align(table, min_coverage, "sum" if record.units == "counts" else "mean", gene_key)
+    check_duplicates(panel.coverage(aligned).duplicated, record)
+    places = places_of_genes(bundle, aligned.var_names)
+    same = np.array_equal(places, np.arange(aligned.n_vars))
+    return aligned if same else aligned[:, places].copy()

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from sicmir import __version__, trust
 from sicmir.model import Bundle
-from sicmir.prediction_input import Decision
+from sicmir.model_input import Decision
 
 LOG2_RPM = "log2(RPM+1)"
 

@@ -3,62 +3,92 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import zarr
 from anndata import AnnData
 
+from sicmir import paths
 from sicmir.errors import DataError, ParameterError
 
 ENDINGS = (".h5ad", ".zarr", ".parquet", ".csv")
 
-TABLES = ("lower", "upper", "samples", "mirnas")
+LAYERS = ("lower", "upper", "variance", "count")
+"""Layers that a result may have: bounds of predictions, or variance and number of cells of group means."""
+
+TABLES = (*LAYERS, "samples", "mirnas")
 """Tables that lie beside predictions in ``.parquet`` or ``.csv``: ``out_lower.csv`` beside ``out.csv``."""
 
 ABOUT = "about"
 """And what ``uns["sicmir"]`` says, ``out_about.json``."""
 
+ROWS = 5000
+"""Rows that are written at a time."""
 
-def check_free(path: str | Path, overwrite: bool = False) -> None:
+
+def check_free(path: str | Path, overwrite: bool = False, source: str | Path = "") -> None:
     """Make sure that predictions may be written to a path, before work is spent on them.
+
+    Parameters
+    ----------
+    path
+        File, or folder for ``.zarr``.
+    overwrite
+        Replace what is there.
+    source
+        File or folder that is predicted from; "" if there is none.
 
     Raises
     ------
     ParameterError
-        If the ending is not one of :data:`ENDINGS`, a file is there and ``overwrite`` is false, or a folder
-        is there that is no ``.zarr`` store of an AnnData.
+        If the ending is not one of :data:`ENDINGS`, a file is there and ``overwrite`` is false, a folder is
+        there that is no ``.zarr`` store of an AnnData, or the path is ``source`` or within it.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise ParameterError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give such an ending.")
+    # Unlike Path.resolve, realpath bears links that lead in a circle.
+    target = Path(os.path.realpath(path))
+    if source and Path(os.path.realpath(source)) in (target, *target.parents):
+        raise ParameterError(f"{path} is what is predicted from, or within it; choose another name.")
     for part in _files(path):
-        if part.exists() and not overwrite:
+        if (part.exists() or part.is_symlink()) and not overwrite:
             raise ParameterError(f"{part} is there already; choose another name, or overwrite it.")
         if part.is_dir() and not _is_anndata_store(part):
             raise ParameterError(f"{part} is a folder, but no AnnData in .zarr; choose another name.")
 
 
-def write(predicted: AnnData, path: str | Path, overwrite: bool = False) -> Path:
+def write(
+    predicted: AnnData, path: str | Path, overwrite: bool = False, folder: str | Path | None = None
+) -> Path:
     """Write predictions in the format that the ending names.
 
     ``.h5ad`` and ``.zarr`` hold everything. ``.parquet`` and ``.csv`` hold observations × miRNAs with a first
-    column ``observation``, empty where abstained; beside them lie :data:`TABLES` (the bounds; one row an
-    observation with coverage and domain; one row a miRNA with the trust table) and :data:`ABOUT`.
+    column ``observation``, empty where abstained; beside them lie :data:`TABLES` (the layers that there are;
+    one row an observation with coverage and domain; one row a miRNA with the trust table) and :data:`ABOUT`.
 
     Parameters
     ----------
     predicted
-        As :func:`sicmir.prediction.predict` gives it.
+        As :func:`sicmir.prediction.predict` gives it. Its matrices may be arrays of zarr or HDF5 on disk;
+        except for ``.zarr`` they are then never in memory as a whole.
     path
         File, or folder for ``.zarr``. Folders above are made.
     overwrite
         Replace what is there.
+    folder
+        Where the parts are until they are whole, on the same disk; None: beside ``path``, under hidden names.
 
     Returns
     -------
@@ -71,30 +101,47 @@ def write(predicted: AnnData, path: str | Path, overwrite: bool = False) -> Path
         As :func:`check_free`.
     DataError
         If a column of ``obs`` mixes kinds of values.
+    WriteError
+        If there is no room, no permission, or a file where a folder is needed.
     """
     path = Path(path)
+    with paths.writing(path):
+        return _write(predicted, path, overwrite, path.parent if folder is None else Path(folder))
+
+
+def _write(predicted: AnnData, path: Path, overwrite: bool, folder: Path) -> Path:
     check_free(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     files = _files(path)
     # The ending stays last, because writers look at it.
-    parts = [file.with_name(f".{uuid4().hex[:8]}.{file.name}") for file in files]
+    parts = [folder / f".{uuid4().hex[:8]}.{file.name}" for file in files]
     try:
-        obs = _storable(predicted.obs)
         if path.suffix in (".h5ad", ".zarr"):
-            _write_anndata(predicted, obs, parts[0])
+            _write_anndata(predicted, parts[0])
         else:
-            _write_tables(predicted, obs, parts)
+            _write_tables(predicted, parts)
         # Last comes what was asked for: where it is, all is there.
         for part, file in reversed(list(zip(parts, files, strict=True))):
             if file.is_dir():
                 shutil.rmtree(file)
-            part.replace(file)
+            if part.exists():
+                part.replace(file)
+            else:  # a layer that this result does not have, of the one that is replaced
+                file.unlink(missing_ok=True)
     finally:
         for part in parts:
-            if part.is_dir():
-                shutil.rmtree(part)
-            part.unlink(missing_ok=True)
+            _remove(part)
     return path
+
+
+def _remove(part: Path) -> None:
+    """Remove a file or folder; threads of zarr may still write to it where one of them failed."""
+    for wait in (0, 0.1, 1):
+        time.sleep(wait)
+        if not part.is_dir():
+            part.unlink(missing_ok=True)
+            return
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _files(path: Path) -> list[Path]:
@@ -105,7 +152,7 @@ def _files(path: Path) -> list[Path]:
     return [path, *beside, path.with_name(f"{path.stem}_{ABOUT}.json")]
 
 
-def _storable(obs: pd.DataFrame) -> pd.DataFrame:
+def storable_obs(obs: pd.DataFrame) -> pd.DataFrame:
     """Columns that hold what they will when they are read: text as categories, truth values, numbers.
 
     Raises
@@ -125,28 +172,64 @@ def _storable(obs: pd.DataFrame) -> pd.DataFrame:
     return obs.assign(**columns)
 
 
-def _write_anndata(predicted: AnnData, obs: pd.DataFrame, part: Path) -> None:
-    # anndata makes categories of text in place; the matrices are not copied.
-    axes = {"obs": obs, "var": predicted.var.copy()}
-    table = AnnData(X=predicted.X, **axes, layers=dict(predicted.layers), uns=dict(predicted.uns))
-    if part.suffix == ".h5ad":
-        table.write_h5ad(part)
-    else:
+def storable(predicted: AnnData) -> AnnData:
+    """Take ``obs``, ``var`` and ``uns``, with text as categories, and leave the matrices."""
+    table = AnnData(obs=storable_obs(predicted.obs), var=predicted.var.copy(), uns=dict(predicted.uns))
+    table.strings_to_categoricals()
+    return table
+
+
+def _write_anndata(predicted: AnnData, part: Path) -> None:
+    table = storable(predicted)
+    if part.suffix == ".zarr":
+        table.X, table.layers = predicted.X, dict(predicted.layers)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on the next default format
             table.write_zarr(part)
+        return
+    table.write_h5ad(part)
+    with h5py.File(part, "r+") as file:
+        for name, matrix in {"X": predicted.X, **_layers(predicted)}.items():
+            dataset = file.create_dataset(name, predicted.shape, matrix.dtype)
+            dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+            for start in range(0, len(dataset), ROWS):
+                dataset[start : start + ROWS] = matrix[start : start + ROWS]
 
 
-def _write_tables(predicted: AnnData, obs: pd.DataFrame, parts: list[Path]) -> None:
-    names = predicted.obs_names.rename("observation")
-    matrices = [predicted.X, predicted.layers["lower"], predicted.layers["upper"]]
-    tables = [pd.DataFrame(values, index=names, columns=predicted.var_names) for values in matrices]
-    tables += [obs.set_axis(names), predicted.var.rename_axis("mirna")]
-    for table, part, digits in zip(tables, parts, ["%.6g"] * 3 + [None] * 2, strict=False):
+def _layers(predicted: AnnData) -> dict[str, Any]:
+    return {f"layers/{name}": matrix for name, matrix in predicted.layers.items()}
+
+
+def _write_tables(predicted: AnnData, parts: list[Path]) -> None:
+    matrices = {"": predicted.X, **predicted.layers}
+    for name, part in zip(("", *LAYERS), parts, strict=False):
+        if name in matrices:
+            _write_matrix(matrices[name], predicted.obs_names, predicted.var_names, part)
+    tables = (storable(predicted).obs.rename_axis("observation"), predicted.var.rename_axis("mirna"))
+    for table, part in zip(tables, parts[-3:-1], strict=True):
         if part.suffix == ".csv":
-            table.to_csv(part, float_format=digits, lineterminator="\n")
+            table.to_csv(part, lineterminator="\n")
         else:
             table.reset_index().to_parquet(part, index=False)
     parts[-1].write_text(json.dumps(_plain(predicted.uns["sicmir"]), indent=1) + "\n")
+
+
+def _write_matrix(matrix: Any, rows: pd.Index, columns: pd.Index, part: Path) -> None:
+    """Write observations × miRNAs as text or row groups, some rows at a time."""
+    writer = None
+    for start in range(0, len(rows), ROWS):
+        names = rows[start : start + ROWS].rename("observation")
+        table = pd.DataFrame(matrix[start : start + ROWS], index=names, columns=columns)
+        if part.suffix == ".csv":
+            first = start == 0
+            table.to_csv(
+                part, float_format="%.6g", lineterminator="\n", header=first, mode="w" if first else "a"
+            )
+            continue
+        content = pa.Table.from_pandas(table.reset_index(), preserve_index=False)
+        writer = writer or pq.ParquetWriter(part, content.schema)
+        writer.write_table(content)
+    if writer:
+        writer.close()
 
 
 def _plain(value: Any) -> Any:

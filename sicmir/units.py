@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrix_check import check_storage
 from sicmir.normalise import MOST_LOG2
 from sicmir.unit_names import (
     LINEAR,
@@ -40,7 +41,8 @@ COUNT_LAYERS = ("counts", "raw_counts")
 EVEN = 0.02
 """Row totals are even if their 5th and 95th percentile differ by less than this share of the median."""
 
-_N_ROWS = 500
+N_JUDGED = 500
+"""Rows that are looked at."""
 
 
 def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
@@ -79,7 +81,8 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
     ParameterError
         If the units cannot be told, there is no such layer, or ``units`` is no known name.
     DataError
-        If there is no such ``X``, a value is infinite, or values cannot be in the ``units`` given.
+        If there is no such ``X``, it is damaged or holds no numbers, a value is infinite, or values cannot be
+        in the ``units`` given.
     """
     layers, has_raw = list(adata.layers), adata.raw is not None
     if layer or units:
@@ -102,6 +105,11 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
     return found[0]
 
 
+def judged_rows(n_rows: int, n_judged: int = N_JUDGED) -> np.ndarray:
+    """Ascending positions of the evenly spaced rows by which units are told."""
+    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, n_judged)).astype(int))
+
+
 def select(adata: AnnData, record: Units) -> AnnData:
     """Table whose ``X`` is the matrix that ``record`` names, with its own genes; values are not copied.
 
@@ -115,7 +123,24 @@ def select(adata: AnnData, record: Units) -> AnnData:
 def row_totals(
     matrix: np.ndarray | sparse.spmatrix, linear: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Sum of each row over all genes, float64, after ``linear`` (:meth:`Units.linear`); NaN is left out."""
+    """Sum of each row over all genes, float64, after ``linear`` (:meth:`Units.linear`); NaN is left out.
+
+    Raises
+    ------
+    DataError
+        If a sum is infinite, or as ``linear``.
+    """
+    totals = _sums(matrix, linear)
+    if not np.isfinite(totals).all():
+        row = int(np.flatnonzero(~np.isfinite(totals))[0])
+        raise DataError(
+            f"Row {row} of the rows read holds infinite values, or such as sum up to infinity; expected finite "
+            "numbers, NaN where not measured."
+        )
+    return totals
+
+
+def _sums(matrix: np.ndarray | sparse.spmatrix, linear: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     if not sparse.issparse(matrix):
         return np.nansum(linear(np.asarray(matrix)), axis=1, dtype=np.float64)
     rows = sparse.csr_matrix(matrix)
@@ -208,8 +233,9 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
     matrix = _matrix(adata, source)
     if matrix is None:
         raise DataError(f"The table has no {source}; name a layer.")
+    check_storage(matrix, source)
     n_rows, n_genes = matrix.shape
-    rows = matrix[np.unique(np.linspace(0, n_rows - 1, min(n_rows, _N_ROWS)).astype(int))]
+    rows = matrix[judged_rows(n_rows)]
     if not sparse.issparse(rows):
         rows = np.nan_to_num(rows, posinf=np.inf, neginf=-np.inf)
     rows = sparse.csr_matrix(rows)
@@ -231,6 +257,7 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
             )
         if (low < 0 and named[0] != SIGNED) or (named[1] and high > MOST_LOG2):
             raise DataError(f"{source} cannot be {given}: {seen}")
+        _check_given(rows, named, f"{source} cannot be {given}: {seen}")
         return record(*named, "The units were given.")
     judged = _judge(adata, source, rows, values, record)
     told = str(adata.uns.get("sicmir", {}).get("units", "")) if source == "X" else ""
@@ -243,6 +270,35 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
         return record(*named, f"The file was read as {told}, and the values agree.")
     note = f"The file was read as {told}, but its values are no longer that."
     return record(judged.units, judged.logarithm, judged.per, *judged.reasons[1:], note)
+
+
+def _check_given(rows: sparse.csr_matrix, named: tuple[str, str, float], told: str) -> None:
+    """Refuse units that were given and that the sums of the rows contradict.
+
+    No row sums up to more than its units define, and one of a whole transcriptome not to less than half of
+    it. Logarithms that were taken twice, and counts that are called CPM, are told by that.
+
+    Raises
+    ------
+    DataError
+        Beginning with ``told``.
+    """
+    units, logarithm, per = named
+    if units == "counts" and rows.nnz and rows.max() < MAX_LOG and (rows.data % 1 != 0).any():
+        raise DataError(f"{told} They look like logarithms; name these, for example log1p(CP10K).")
+    if np.isnan(per) or per == TRAINING_TOTAL:  # the totals of RSEM vary from sample to sample
+        return
+    linear = rows.astype(np.float64)
+    if logarithm:
+        linear.data = np.expm1(linear.data * np.log(LOGARITHMS[logarithm][1]))
+    linear.data = np.nan_to_num(linear.data)
+    totals = np.asarray(linear.sum(axis=1)).ravel()
+    total = np.median(totals[totals > 0]) if (totals > 0).any() else per
+    if total > 1.1 * per or (rows.shape[1] >= MIN_GENES and total < 0.5 * per):
+        raise DataError(
+            f"{told} As linear values the rows sum up to {total:.4g} in the median, but to {per:.4g} in these "
+            "units. Give the right units, or none."
+        )
 
 
 def _judge(

@@ -107,7 +107,7 @@ def test_a_sample_is_of_those_rows(path, table, memory, layer):
         positions = table.obs_names.get_indexer(part.obs_names)
         assert positions[0] == 0
         assert positions[-1] == N_CELLS - 1
-        np.testing.assert_array_equal(part.X.toarray(), expected(table, layer)[positions].astype(np.float32))
+        np.testing.assert_array_equal(part.X.toarray(), expected(table, layer)[positions])
         assert matrix.sample(10**6).n_obs == N_CELLS
 
 

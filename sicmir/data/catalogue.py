@@ -80,11 +80,8 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
         if not path.exists():
             _unknown(dataset)
         adata = read(path, reader or reader_for(path), **arguments)
-        if path.is_file():
-            adata.uns["sicmir"]["sources"] = source_table(
-                [(path.name, f"sha256:{digest(path, 'sha256')}", path.stat().st_size, "")]
-            )
-        return _signed(adata, path.resolve().name)
+        adata.uns["sicmir"] |= origin(path)
+        return adata
     if reader or arguments:
         raise ParameterError(
             f"{dataset}: the manifest says how to read it; reader and arguments are for a path."
@@ -92,6 +89,15 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
     entries = [entry for entry in manifest[dataset].files if entry.reader]
     found = {name: _signed(adata, dataset) for name, adata in _read_all(dataset, entries).items()}
     return next(iter(found.values())) if len(found) == 1 else found
+
+
+def origin(path: Path) -> dict[str, Any]:
+    """Name, checksum and version that :func:`load` records of a file; of a folder without the checksum."""
+    found = {"dataset": path.resolve().name, "version": version("sicmir")}
+    if path.is_file():
+        row = (path.name, f"sha256:{digest(path, 'sha256')}", path.stat().st_size, "")
+        found["sources"] = source_table([row])
+    return found
 
 
 def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple[ad.AnnData, ad.AnnData]:

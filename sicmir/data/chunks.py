@@ -15,7 +15,8 @@ from scipy import sparse
 from sicmir.data.backed import close_store, matrices, open_store, read_part, storage
 from sicmir.data.column_store import ColumnStore
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.units import COUNT_LAYERS, find_source, row_totals
+from sicmir.matrix_check import check_pointers, check_storage
+from sicmir.units import COUNT_LAYERS, N_JUDGED, find_source, judged_rows, row_totals
 
 Linear = Callable[[np.ndarray], np.ndarray]
 
@@ -24,8 +25,6 @@ SOURCE_BYTES = 64 * 2**20
 
 WINDOW_BYTES = 2**30
 """Memory in which a column-wise matrix is turned into rows."""
-
-_RUNS = 20
 
 
 class Chunk(NamedTuple):
@@ -72,7 +71,7 @@ class ChunkedMatrix:
     ParameterError
         If there is no such matrix.
     DataError
-        If the matrix is empty.
+        If the matrix is empty or its pointers are damaged.
     """
 
     def __init__(self, path: str | Path, layer: str = "X", window_bytes: int = WINDOW_BYTES) -> None:
@@ -98,11 +97,13 @@ class ChunkedMatrix:
             raise ReadError(f"{self.path}: {name} is {stored}, but obs and var say {self.shape}.")
         if 0 in self.shape:
             raise DataError(f"{self.path}: the matrix is empty (observations x features = {self.shape}).")
+        self._totals: tuple[Linear, np.ndarray] | None = None
         if self.format == "csc":
             self._columns = ColumnStore(matrix, self.shape, window_bytes)
         elif self.format == "csr":
             self._rows = sparse_dataset(matrix)
             self._indptr = matrix["indptr"][:].astype(np.int64)
+            check_pointers(self._indptr, self.n_obs, matrix["indices"].shape[0], f"{self.path}: {name}")
         else:
             self._rows = matrix
 
@@ -140,50 +141,60 @@ class ChunkedMatrix:
         """
         return self._read(start, stop, self._positions(columns), None).values
 
-    def chunks(
-        self, columns: Sequence[int] | None = None, chunk_size: int = 2000, linear: Linear | None = None
-    ) -> Iterator[Chunk]:
-        """Go through all rows, ``chunk_size`` at a time.
+    def chunk(
+        self, start: int, stop: int, columns: Sequence[int] | None = None, linear: Linear | None = None
+    ) -> Chunk:
+        """Read rows ``start`` to ``stop`` as :meth:`rows`, and their totals over all columns.
 
         Parameters
         ----------
-        columns
+        start, stop, columns
             As for :meth:`rows`.
-        chunk_size
-            Rows at a time, at least 1.
         linear
             Makes stored values linear before they are summed up over all columns into the totals; 0 must stay
             0: ``Units.linear``. None: totals are not taken. A matrix stored by columns is read whole for
-            them, in a pass of its own.
-
-        Yields
-        ------
-        Chunk
+            them, in a pass of its own, once.
 
         Raises
         ------
         ParameterError, DataError
             As :meth:`rows`, and what ``linear`` raises.
         """
+        found = self._read(start, stop, self._positions(columns), linear)
+        if linear is None or self.format != "csc":
+            return found
+        if self._totals is None or self._totals[0] != linear:
+            self._totals = linear, self._columns.totals(linear)
+        return found._replace(totals=self._totals[1][start:stop])
+
+    def chunks(
+        self, columns: Sequence[int] | None = None, chunk_size: int = 2000, linear: Linear | None = None
+    ) -> Iterator[Chunk]:
+        """Go through all rows, ``chunk_size`` at a time, at least 1; otherwise as :meth:`chunk`."""
         if chunk_size < 1:
             raise ParameterError(f"chunk_size should be at least 1, found {chunk_size}.")
-        wanted = self._positions(columns)
-        whole = self._columns.totals(linear) if linear and self.format == "csc" else None
         for start in range(0, self.n_obs, chunk_size):
-            chunk = self._read(start, min(start + chunk_size, self.n_obs), wanted, linear)
-            yield chunk if whole is None else chunk._replace(totals=whole[chunk.start : chunk.stop])
+            yield self.chunk(start, min(start + chunk_size, self.n_obs), columns, linear)
 
-    def sample(self, n_obs: int = 500) -> AnnData:
-        """Read about ``n_obs`` rows, in evenly spaced runs, of all columns; ``X`` is this matrix, sparse."""
-        length = max(1, n_obs // _RUNS)
-        starts = np.linspace(0, max(0, self.n_obs - length), _RUNS).astype(int)
-        places = np.unique(np.minimum(starts[:, None] + np.arange(length), self.n_obs - 1))
+    def sample(self, n_obs: int = N_JUDGED) -> AnnData:
+        """Read up to ``n_obs`` evenly spaced rows of all columns; ``X`` is this matrix, sparse.
+
+        They are the rows that :func:`sicmir.units.recognise` would look at, so that it judges the sample as
+        it would judge the whole matrix.
+        """
+        places = judged_rows(self.n_obs, n_obs)
         if self.format == "csc":
             matrix = self._columns.pick(places)
         else:
-            runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-            matrix = sparse.vstack([sparse.csr_matrix(self._rows[run[0] : run[-1] + 1]) for run in runs])
-        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+            # Rows of one chunk of a dense matrix are read together, or it would be unpacked for each of them.
+            height = (self._rows.chunks or (1,))[0] if self.format == "dense" else 1
+            parts = []
+            for near in np.split(places, np.flatnonzero(np.diff(places // height)) + 1):
+                block = self._rows[int(near[0]) : int(near[-1]) + 1]
+                check_storage(block, f"{self.path}: {self.source}")
+                parts.append(sparse.csr_matrix(block[near - near[0]]))
+            matrix = sparse.vstack(parts)
+        matrix = sparse.csr_matrix(matrix)
         return AnnData(matrix, obs=self.obs.iloc[places].copy(), var=self.var.copy(), uns=dict(self.uns))
 
     def _positions(self, columns: Sequence[int] | None) -> np.ndarray:
@@ -203,6 +214,7 @@ class ChunkedMatrix:
         totals = np.empty(stop - start) if linear else None
         for first, last in self._steps(start, stop):
             block = self._rows[first:last]
+            check_storage(block, f"{self.path}: {self.source}")
             part = slice(first - start, last - start)
             picked = block[:, columns]
             values[part] = picked.toarray() if sparse.issparse(picked) else picked
@@ -225,29 +237,44 @@ class ChunkedMatrix:
             start = last
 
 
-def preview(path: str | Path, n_obs: int = 500) -> AnnData:
-    """Read about ``n_obs`` evenly spaced rows of ``X``, ``raw`` and the layers of counts, in all columns.
+def preview(path: str | Path, n_obs: int = N_JUDGED, layer: str = "") -> AnnData:
+    """Read up to ``n_obs`` evenly spaced rows of ``X``, ``raw`` and the layers of counts, in all columns.
 
     It fits :func:`sicmir.units.recognise`, which says by it what to stream of a large file.
+
+    Parameters
+    ----------
+    path, n_obs
+        The file, and the number of rows.
+    layer
+        Read this matrix only, as :func:`sicmir.units.find_source` names it.
 
     Raises
     ------
     ReadError, DataError
         As :class:`ChunkedMatrix`.
+    ParameterError
+        If there is no such layer.
     """
     layers = {f"layers[{name!r}]": name for name in (*COUNT_LAYERS, "spliced")}
     parts = {}
     file = open_store(Path(path))
     there = list(matrices(file))
+    named = list(file.get("layers", ()))
     close_store(file)
+    if layer:
+        source = find_source(layer, named, "raw" in there)
+        wanted, layers = (source,), {f"layers[{name!r}]": name for name in named}
+    else:
+        wanted = ("X", "raw", *layers)
     for source in there:
-        if source in ("X", "raw", *layers):
+        if source in wanted:
             with ChunkedMatrix(path, source) as matrix:
                 parts[source] = matrix.sample(n_obs)
-    raw = parts.pop("raw", None)
     if not parts:
         raise DataError(f"{path}: has neither X nor a layer of counts.")
-    first = next(iter(parts.values()))
+    raw = parts.pop("raw", None)
+    first = next(iter(parts.values()), raw)
     adata = AnnData(
         X=parts["X"].X if "X" in parts else None,
         obs=first.obs,

@@ -1,0 +1,125 @@
+"""A table that is ready for a model: what was decided of it, and its rows as the model reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from sicmir.errors import DataError
+from sicmir.normalise import TransformName
+from sicmir.unit_names import SIGNED, Units
+from sicmir.units import row_totals, to_log2
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """How a table is made ready for a model; the same for every row of it.
+
+    Attributes
+    ----------
+    record
+        Units of the matrix that was chosen.
+    transform, reason
+        Input transform, and why this one.
+    as_stored
+        Whether the transform takes the values as they are.
+    whole
+        Whether every value has to be a whole number: those of some rows are, and were taken for counts.
+    """
+
+    record: Units
+    transform: TransformName
+    reason: str
+    as_stored: bool
+    whole: bool
+
+    @property
+    def needs_totals(self) -> bool:
+        """Whether the library size of each row has to be known."""
+        return not self.as_stored and bool(np.isnan(self.record.per))
+
+    def bring(self, values: np.ndarray, totals: np.ndarray | None) -> np.ndarray:
+        """Bring rows × the genes of the model, as stored, to what ``predict_block`` takes.
+
+        Raises
+        ------
+        DataError
+            If values contradict the decision, or are of too few genes for a library size.
+        """
+        self.check(values)
+        return values if self.as_stored else to_log2(values, self.record, totals)
+
+    def linear(self, values: np.ndarray) -> np.ndarray:
+        """As :meth:`sicmir.units.Units.linear`, after :meth:`check`."""
+        self.check(values)
+        return self.record.linear(values)
+
+    def check(self, values: np.ndarray) -> None:
+        """Refuse values that contradict what some rows of the table were taken for.
+
+        Raises
+        ------
+        DataError
+            If values are infinite, negative where the units are not, or fractional where they are counts.
+        """
+        if np.isinf(values).any():
+            raise DataError(
+                f"{self.record.source} holds infinite values; expected finite numbers, NaN where not "
+                "measured."
+            )
+        units = self.record.units or "values of unknown units"
+        if self.record.units != SIGNED and (values < 0).any():
+            raise DataError(
+                f"{self.record.source} holds negative values, but the rows that were looked at hold none and "
+                f"were read as {units}. Look at how the table was put together."
+            )
+        if self.whole and not (np.isnan(values) | (values == np.rint(values))).all():
+            raise DataError(
+                f"{self.record.source} holds fractional numbers, but the rows that were looked at hold whole "
+                "ones and were taken for counts. Look at how the table was put together, or say the units."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput(Decision):
+    """A table in memory that is ready for a model, and how it was made so.
+
+    Attributes
+    ----------
+    aligned
+        Observations × the genes of the model, as stored; ``uns["sicmir"]`` holds units and coverage.
+    matrix
+        The same observations × all genes, as stored, for library sizes.
+    """
+
+    aligned: AnnData
+    matrix: np.ndarray | sparse.csr_matrix
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Observations."""
+        return self.aligned.obs
+
+    @property
+    def uns(self) -> dict[str, object]:
+        """What is known of the table: units, coverage, origin."""
+        return self.aligned.uns["sicmir"]
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` × genes, float32, as :meth:`Decision.bring` gives them.
+
+        Raises
+        ------
+        DataError
+            As :meth:`Decision.bring`, naming the rows.
+        """
+        rows = slice(start, stop)
+        try:
+            totals = row_totals(self.matrix[rows], self.linear) if self.needs_totals else None
+            return self.bring(self.aligned.X[rows], totals)
+        except DataError as error:
+            raise DataError(f"Rows {start} to {stop - 1}: {error}") from error
