@@ -40,13 +40,16 @@ def main(
     run = full_run.FullRun(chosen, root, paths.results("full_run"), seed)
     tables = run.tables(methods.split(), slow_methods.split(), only.split())
     out.mkdir(parents=True, exist_ok=True)
+    made = {"date": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}", "commit": _commit()}
     for name, table in tables.items():
         part = out / f".{name}.csv"
         table.to_csv(part, float_format="%.4g")
         part.replace(out / f"{name}.csv")
+    # Tables that were not made now keep the date and the commit that they were made with.
+    before = json.loads((out / "record.json").read_text()) if (out / "record.json").is_file() else {}
     record = run.record() | {
-        "date": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}",
-        "commit": _commit(),
+        **made,
+        "tables": before.get("tables", {}) | dict.fromkeys(tables, made),
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "seconds": round(time.monotonic() - started),
     }
@@ -56,7 +59,9 @@ def main(
 
 
 def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    """Commit of the project, with ``-dirty`` where tracked files differ from it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    found = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "not known"
 
 

@@ -34,7 +34,13 @@ DAMAGES: Mapping[str, Damage] = MappingProxyType(
 """What is done to held-out donors; the first leaves them as they are."""
 
 
-def flag_rates(X: np.ndarray, obs: pd.DataFrame, split: Split, seed: int = 0) -> pd.DataFrame:
+def flag_rates(
+    X: np.ndarray,
+    obs: pd.DataFrame,
+    split: Split,
+    seed: int = 0,
+    others: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> pd.DataFrame:
     """Share of samples that are not inside the domain, for held-out donors and for spoilt copies of them.
 
     Parameters
@@ -47,6 +53,8 @@ def flag_rates(X: np.ndarray, obs: pd.DataFrame, split: Split, seed: int = 0) ->
         Donors that the domain is fitted on, and donors that are flagged or not.
     seed
         Of noise and shuffling.
+    others
+        Name → further samples × landmarks, log2(x+1), such as those of another species.
 
     Returns
     -------
@@ -55,10 +63,12 @@ def flag_rates(X: np.ndarray, obs: pd.DataFrame, split: Split, seed: int = 0) ->
     """
     assert_no_leak(split, obs)
     domain = Domain().fit(X[split.train], obs["donor"].iloc[split.train].to_numpy())
-    rows = []
+    tested, given = X[split.test].astype(np.float64), {}
     for name, damage in DAMAGES.items():
-        values = damage(X[split.test].astype(np.float64), np.random.default_rng(seed))
-        values = np.where(np.isnan(X[split.test]), np.nan, values)
+        values = damage(tested, np.random.default_rng(seed))
+        given[name] = np.where(np.isnan(tested), np.nan, values)
+    rows = []
+    for name, values in (given | dict(others)).items():
         for transform in ("frozen", "rank"):
             level = domain.level(domain.rescale_.to_training(values, transform))
             rows.append((name, transform, len(level), np.mean(level != "inside"), np.mean(level == "far")))

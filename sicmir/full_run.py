@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,19 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from sicmir import cell_agreement, cell_references, learning_curve, metrics, published_demo, shipping
+from sicmir import (
+    by_cohort,
+    cell_agreement,
+    cell_references,
+    learning_curve,
+    metrics,
+    panel,
+    published_demo,
+    shipping,
+)
 from sicmir import cell_types as types
 from sicmir.comparison import Comparison
-from sicmir.data import collection, demo, whole_genes
+from sicmir.data import collection, demo, load, whole_genes
 from sicmir.domain_check import flag_rates
 from sicmir.errors import ParameterError
 from sicmir.evaluation import METHODS, detected_names
@@ -24,7 +32,7 @@ from sicmir.kernel import MaskedKernelRidge
 from sicmir.model import Bundle
 from sicmir.rescale import Rescale
 from sicmir.splits import table
-from sicmir.study import NEW_DONORS, TEST, UNSEEN, Study, study_splits
+from sicmir.study import NEW_DONORS, TEST, UNSEEN, UNSEEN_TISSUE, Study, study_splits, tissue_splits
 from sicmir.transfer import cohort_sensitivity, transfer
 
 OURS = "kernel"
@@ -34,8 +42,11 @@ FAST = (
 )
 """Methods that are run for every miRNA."""
 
+FEW = (OURS, "ridge", "cohort-mean")
+"""Methods of the tables that go into detail: by cancer type, perturbation, cohorts against the rest."""
+
 N_SLOW = 24
-"""Number of miRNAs, drawn at random, that slow methods are run for, with donors of known cancers alone."""
+"""Number of miRNAs, drawn at random, that slow methods are run for."""
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
 """Shares of the training donors of the learning curve."""
@@ -43,11 +54,8 @@ FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
 COHORTS = (3, 8)
 """Numbers of training cohorts of the learning curve, before all of them."""
 
-MIN_PAIRS = 10
-"""Fewest donors with tumour and normal of a cohort whose difference is judged."""
-
 TRAINING_TOTAL = 20.0
-"""Counts per million of single cells times this have the library size of the training units, about 2e7."""
+"""Counts per million times this have the library size of the training units, about 2e7."""
 
 
 class FullRun:
@@ -87,7 +95,9 @@ class FullRun:
         """Predictions of the miRNAs that methods are compared on."""
         mirna = self.mirna[:, self.judged].copy()
         genes = whole_genes.load_genes(self.recipe, self.root, self.hosts, self.mrna) if self.hosts else None
-        return Study(self.mrna, mirna, self.divisions, self.folder, genes, self.seed)
+        tissue = tissue_splits(mirna.obs, self.divisions[TEST][0], seed=self.seed)
+        divisions = self.divisions | {UNSEEN_TISSUE: tissue}
+        return Study(self.mrna, mirna, divisions, self.folder, genes, self.seed)
 
     @cached_property
     def assessment(self) -> shipping.Assessment:
@@ -121,7 +131,7 @@ class FullRun:
         Parameters
         ----------
         fast, slow
-            Methods of the league; ``slow`` ones for some miRNAs and for donors of known cancers alone.
+            Methods of the league; ``slow`` ones for some miRNAs alone.
         only
             Names of tables; by default all.
 
@@ -132,14 +142,15 @@ class FullRun:
         """
         made: dict[str, Callable[[], pd.DataFrame]] = {
             "league": lambda: self._league(fast, slow).set_index("division"),
-            "contrasts": lambda: self._contrasts(fast).set_index("method"),
+            "cancers": lambda: self._detail(by_cohort.correlations, FEW, [UNSEEN]),
+            "contrasts": lambda: self._detail(by_cohort.contrasts, fast, [NEW_DONORS, UNSEEN]),
+            "perturbation": lambda: self._detail(by_cohort.contrasts, FEW, [NEW_DONORS, UNSEEN_TISSUE]),
+            "rest": lambda: self._detail(Comparison.cohorts_against_rest, FEW, [NEW_DONORS, UNSEEN]),
             "trust": lambda: shipping.with_mature_names(self.assessment.trust, self._level),
             "coverage": lambda: self.assessment.coverage,
             "grades": lambda: self.assessment.grades,
             "origins": lambda: collection.origins(self.recipe, self.root).set_index("set"),
-            "flags": lambda: flag_rates(
-                self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed
-            ),
+            "flags": self._flags,
             "sensitivity": self._sensitivity,
             "learning_donors": lambda: self._donor_curve().set_index("fraction"),
             "learning_cohorts": lambda: self._cohort_curve().set_index("n_cohorts"),
@@ -181,7 +192,7 @@ class FullRun:
         if slow:
             rng = np.random.default_rng(self.seed)
             some = self.judged[np.sort(rng.choice(len(self.judged), min(N_SLOW, len(self.judged)), False))]
-            leagues += list(self._leagues([OURS, *slow], some, [NEW_DONORS, TEST]))
+            leagues += list(self._leagues([OURS, *slow], some, list(self.divisions)))
         return pd.concat(leagues)
 
     def _leagues(
@@ -196,7 +207,7 @@ class FullRun:
     def _comparison(
         self, methods: Sequence[str], division: str, mirnas: pd.Index, samples: str = "all"
     ) -> Comparison:
-        parts, obs = self.divisions[division], self.study.obs
+        parts, obs = self.study.divisions[division], self.study.obs
         tested = np.zeros(len(obs), dtype=bool)
         tested[np.concatenate([part.test for part in parts])] = True
         if samples != "all":
@@ -213,23 +224,30 @@ class FullRun:
             flat=frozenset(n for n in methods if "+" not in n and not METHODS[n].tells_samples_apart),
         )
 
-    def _contrasts(self, methods: Sequence[str]) -> pd.DataFrame:
-        """Tumour against normal of the same donors, cohort by cohort, for donors and for cancers not seen."""
-        found = []
-        for division in (NEW_DONORS, UNSEEN):
-            whole = self._comparison(methods, division, self.judged)
-            for cohort in sorted(whole.obs["cohort"].astype(str).unique()):
-                rows = (whole.obs["cohort"].astype(str) == cohort).to_numpy()
-                part = replace(
-                    whole,
-                    observed=whole.observed[rows],
-                    predictions={name: table[rows] for name, table in whole.predictions.items()},
-                    obs=whole.obs[rows],
-                )
-                contrast = part.contrast()
-                if len(contrast) and contrast["n_pairs"].iloc[0] >= MIN_PAIRS:
-                    found.append(contrast.assign(division=division, cohort=cohort))
-        return pd.concat(found) if found else contrast.head(0).assign(division="", cohort="")
+    def _detail(
+        self,
+        look: Callable[[Comparison], pd.DataFrame],
+        methods: Sequence[str],
+        divisions: Sequence[str],
+    ) -> pd.DataFrame:
+        """Look at the predictions of methods in each of some divisions."""
+        tables = [
+            look(self._comparison(methods, division, self.judged)).assign(division=division)
+            for division in divisions
+        ]
+        return pd.concat(tables).set_index("method")
+
+    def _flags(self) -> pd.DataFrame:
+        others = {}
+        if self.recipe.mouse:
+            counts = load(self.recipe.mouse)
+            depth = np.asarray(counts.X.sum(axis=1)).reshape(-1, 1)
+            counts.var_names = counts.var_names.str.upper()  # as most orthologues of mouse and man are called
+            genes = panel.align(counts, self.recipe.min_coverage, duplicates="sum").X
+            others["mouse pituitary, human gene names"] = np.log2(TRAINING_TOTAL * 1e6 * genes / depth + 1)
+        return flag_rates(
+            self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed, others=others
+        )
 
     @cached_property
     def single_cells(self) -> dict[str, pd.DataFrame]:

@@ -164,6 +164,10 @@ def full_run(record: Mapping[str, Any]) -> HTML:
         f"<li>{_escape(name)}: {_checksum(str(checksum))}</li>"
         for name, checksum in sorted(record["files"].items())
     )
+    tables = "".join(
+        f"<li>{_escape(name)}: {_escape(made['date'])}, commit {_escape(str(made['commit'])[:10])}</li>"
+        for name, made in sorted(record.get("tables", {}).items())
+    )
     return HTML(
         f"<p><strong>From the full run of {_escape(record['date'])}</strong>, not from this page: "
         f"{record['n_samples']} samples of {record['n_donors']} donors ({_escape(record['dataset'])}), "
@@ -171,6 +175,7 @@ def full_run(record: Mapping[str, Any]) -> HTML:
         f"{_escape(str(record['commit'])[:10])}; {_escape(record['machine'])}; "
         f"{record['seconds'] // 60} minutes, predictions that were kept from before not counted.</p>"
         f"<details><summary>Files and checksums</summary><ul>{files}</ul></details>"
+        f"<details><summary>When each table was made</summary><ul>{tables}</ul></details>"
     )
 
 

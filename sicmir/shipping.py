@@ -41,7 +41,7 @@ class OutOfSample:
     spread
         Per sample, as :meth:`sicmir.kernel.MaskedKernelRidge.predict_with_spread` gives it.
     obs
-        Samples with ``donor`` and ``cohort``.
+        Samples with ``donor``, ``cohort`` and ``condition``.
     """
 
     observed: pd.DataFrame
@@ -50,12 +50,30 @@ class OutOfSample:
     obs: pd.DataFrame
 
     def per_mirna(self) -> pd.DataFrame:
-        """As :func:`sicmir.metrics.per_mirna`, with cohorts."""
-        return metrics.per_mirna(self.observed, self.predicted, self.obs["cohort"].to_numpy())
+        """As :func:`sicmir.metrics.per_mirna`, and ``pearson_within_condition``, tumours by themselves."""
+        cohort = self.obs["cohort"].astype(str)
+        table = metrics.per_mirna(self.observed, self.predicted, cohort.to_numpy())
+        finer = (cohort + "/" + self.obs["condition"].astype(str)).to_numpy()
+        apart = metrics.per_mirna(self.observed, self.predicted, finer)["pearson_within"]
+        return table.assign(pearson_within_condition=apart)
 
-    def covered(self, half_widths: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def rows(self, keep: np.ndarray | pd.Series) -> OutOfSample:
+        """Some of the samples, by a Boolean mask."""
+        mask = np.asarray(keep)
+        return OutOfSample(self.observed[mask], self.predicted[mask], self.spread[mask], self.obs[mask])
+
+    def half_widths(self) -> pd.Series:
+        """Half widths by miRNA from these errors, see :func:`sicmir.conformal.half_widths`."""
+        return conformal.half_widths(
+            self.observed, self.predicted, self.obs["donor"], level=LEVEL, spread=self.spread
+        )
+
+    def bounds(self, half_widths: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Lower and upper bounds of the predictions, see :func:`sicmir.conformal.intervals`."""
+        return conformal.intervals(self.predicted, half_widths, self.spread)
+
+    def covered(self, lower: pd.DataFrame, upper: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Coverage by miRNA and its summary, see :mod:`sicmir.conformal`."""
-        lower, upper = conformal.intervals(self.predicted, half_widths, self.spread)
         labels = self.obs["donor"], self.obs["cohort"]
         return (
             conformal.coverage(self.observed, lower, upper, labels[0]),
@@ -74,6 +92,7 @@ class Assessment:
     coverage
         Rows (division, "all samples" or cohort): measured coverage of the intervals. The half widths were
         taken from the new donors, so that theirs is what was asked for; the test donors tell how it holds.
+        For an unseen cancer they are taken from the new donors of the others alone.
     grades
         For each grade, what it came to on the test donors, see :func:`sicmir.trust.check_grades`.
     by_division
@@ -165,10 +184,10 @@ def assess(
     """
     found = {name: out_of_sample(mrna, mirna, parts, name) for name, parts in divisions.items()}
     new = found[NEW_DONORS]
-    widths = conformal.half_widths(
-        new.observed, new.predicted, new.obs["donor"], level=LEVEL, spread=new.spread
-    )
-    covered = {name: found[name].covered(widths) for name in divisions}
+    widths = new.half_widths()
+    bounds = {name: part.bounds(widths) for name, part in found.items()}
+    bounds[UNSEEN] = _bounds_without_cohort(new, found[UNSEEN], divisions[UNSEEN], mirna.obs_names)
+    covered = {name: part.covered(*bounds[name]) for name, part in found.items()}
     table = trust.trust_table(
         trust.expression_summary(new.observed, new.obs["donor"]),
         new.per_mirna(),
@@ -185,6 +204,19 @@ def assess(
         grades=trust.check_grades(table, found[TEST].per_mirna()["pearson_within"]),
         by_division=found,
     )
+
+
+def _bounds_without_cohort(
+    new: OutOfSample, unseen: OutOfSample, parts: Sequence[Split], names: pd.Index
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bounds for cohorts that were left out, with half widths that knew nothing of them either."""
+    bounds = []
+    for split in parts:
+        tested = unseen.rows(unseen.observed.index.isin(names[split.test]))
+        widths = new.rows(~new.obs["donor"].isin(tested.obs["donor"])).half_widths()
+        bounds.append(tested.bounds(widths))
+    lower, upper = (pd.concat(side).loc[unseen.observed.index] for side in zip(*bounds, strict=True))
+    return lower, upper
 
 
 def build(mrna: AnnData, mirna: AnnData, assessment: Assessment, card: Mapping[str, Any]) -> Bundle:

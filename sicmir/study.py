@@ -21,6 +21,7 @@ from sicmir.methods import Method, cross_predict
 from sicmir.rivals import inputs
 
 NEW_DONORS, UNSEEN, TEST = "new donors", "unseen cancer", "test donors"
+UNSEEN_TISSUE = "unseen normal tissue"
 TEST_FRACTION = 0.2
 
 
@@ -63,6 +64,24 @@ def study_splits(
         UNSEEN: back(splits.leave_one_cohort_out(merged)),
         TEST: [test],
     }
+
+
+def tissue_splits(
+    obs: pd.DataFrame, test: splits.Split, n_splits: int = 5, seed: int = 0
+) -> list[splits.Split]:
+    """Folds of the donors that are not set aside, trained on no normal sample: a contrast as a perturbation.
+
+    Parameters
+    ----------
+    obs
+        Samples with the columns ``donor``, ``cohort`` and ``condition``.
+    test
+        The division ``"test donors"`` of :func:`study_splits`.
+    n_splits, seed
+        As for :func:`study_splits`.
+    """
+    folds = splits.unseen_condition(obs.iloc[test.train], "normal", n_splits, seed)
+    return [splits.Split(part.name, test.train[part.train], test.train[part.test]) for part in folds]
 
 
 class Study:

@@ -3,7 +3,8 @@
 Nothing is computed from expression here but :func:`expression_summary`; the figures come from
 :func:`sicmir.metrics.per_mirna` and :mod:`sicmir.conformal`. The grade is a rule fixed beforehand. It asks
 for a correlation within cohorts, which cohort means cannot give, of samples whose cohort was trained on and
-of samples whose cohort was not.
+of samples whose cohort was not. A cohort holds its normal samples, so that the difference between tumour and
+normal is part of what is graded; ``within_condition_r`` tells what is left without it.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ COLUMNS: dict[str, Metric] = {
         Metric("n_donors", _COUNT, True, "Donors of these samples"),
         Metric("pooled_r", _R, True, "Pearson r, all samples of new donors"),
         Metric("within_r", _R, True, "Pearson r within cohort, new donors"),
+        Metric("within_condition_r", _R, True, "Pearson r within tumours and within normals, new donors"),
         Metric("unseen_pooled_r", _R, True, "Pearson r, all samples of unseen cohorts"),
         Metric("unseen_within_r", _R, True, "Pearson r within unseen cohorts"),
         Metric("single_cell_r", _R, True, "Pearson r over measured cell types"),
@@ -126,7 +128,8 @@ def trust_table(
         As :func:`expression_summary` gives it.
     seen, unseen
         Tables of :func:`sicmir.metrics.per_mirna` for out-of-fold predictions: of donors whose cohort was
-        trained on, and of cohorts that were left out altogether.
+        trained on, and of cohorts that were left out altogether. ``seen`` may have the column
+        ``pearson_within_condition``, in which the normal samples of a cohort are a group of their own.
     cohort_mean, host_gene
         The same for the two baselines, on the samples of ``seen``. The cohort mean is compared by the pooled
         r, since within a cohort it has none; the host gene by the within-cohort r.
@@ -153,9 +156,12 @@ def trust_table(
         return _column(table, column, mirnas, what, some)
 
     table = pd.DataFrame({name: take(expression, name, "expression") for name in list(COLUMNS)[:4]})
-    for prefix, what, source in (("", "seen", seen), ("unseen_", "unseen", unseen)):
-        table[f"{prefix}pooled_r"] = take(source, "pearson", what)
-        table[f"{prefix}within_r"] = take(source, "pearson_within", what)
+    table["pooled_r"] = take(seen, "pearson", "seen")
+    table["within_r"] = take(seen, "pearson_within", "seen")
+    apart = seen if "pearson_within_condition" in seen else None
+    table["within_condition_r"] = take(apart, "pearson_within_condition", "seen")
+    table["unseen_pooled_r"] = take(unseen, "pearson", "unseen")
+    table["unseen_within_r"] = take(unseen, "pearson_within", "unseen")
     table["single_cell_r"] = take(single_cell, "single_cell_r", "single_cell", some=True)
     table["n_cell_types"] = take(single_cell, "n_cell_types", "single_cell", some=True).fillna(0).astype(int)
     pooled = take(cohort_mean, "pearson", "cohort_mean")

@@ -3,13 +3,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from data_files import dataset, file_entry, write_manifest
 
-from sicmir import full_run, load_model, metrics, stored_run, toy
+from sicmir import full_run, load_model, metrics, paths, stored_run, toy
 from sicmir.data import collection
 from sicmir.data.demo import load_demo
 from sicmir.data.whole_genes import load_genes
 from sicmir.domain_check import DAMAGES, flag_rates
 from sicmir.errors import DataError, ReadError
+from sicmir.gene_names import landmarks
 from sicmir.splits import holdout
 from sicmir.transfer import cohort_sensitivity, transfer
 
@@ -60,8 +62,9 @@ def tables(run):
 
 
 def test_every_table_is_there_and_the_league_is_that_of_the_predictions(run, tables):
-    expected = {"league", "contrasts", "trust", "coverage", "grades", "flags", "sensitivity"}
-    assert set(tables) == expected | {"origins", "learning_donors", "learning_cohorts", "transfer"}
+    expected = {"league", "contrasts", "trust", "coverage", "grades", "flags", "sensitivity", "cancers"}
+    expected |= {"perturbation", "rest", "origins", "learning_donors", "learning_cohorts", "transfer"}
+    assert set(tables) == expected
     league = tables["league"].reset_index()
     row = league.query(
         "division == 'test donors' and method == 'ridge' and scope == 'pooled' and against == ''"
@@ -73,7 +76,8 @@ def test_every_table_is_there_and_the_league_is_that_of_the_predictions(run, tab
     )
     assert row["median"] == pytest.approx(by_hand["pearson"].median())
     assert row["n_samples"] == len(predicted)
-    assert set(league.query("method == 'knn'")["division"]) == {"new donors", "test donors"}
+    slow = {"new donors", "unseen cancer", "test donors"}
+    assert set(league.query("method == 'knn'")["division"]) == slow
     trust = tables["trust"]
     assert list(trust.index) == list(run.mirna.var_names)
     assert set(trust["grade"]) <= set("ABCD")
@@ -92,8 +96,91 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     assert figures["full_unseen_kernel_within"] == pytest.approx(expected)
     assert sum(figures[f"full_n_{grade}"] for grade in "abcd") == run.mirna.n_vars == figures["full_n_mirnas"]
     assert 0.7 < figures["full_coverage_test"] <= 1
-    with pytest.raises(DataError, match="no table 'absent'; it holds contrasts"):
+    with pytest.raises(DataError, match="no table 'absent'; it holds cancers, contrasts"):
         stored_run.table("absent", str(tmp_path))
+
+
+def test_details_are_those_of_the_predictions(run, tables):
+    predicted = run.study.predict("ridge", "unseen cancer").dropna(how="all")
+    rows = predicted.index[run.study.obs.loc[predicted.index, "cohort"] == "TOYB"]
+    by_hand = metrics.per_mirna(run.study.observed.loc[rows], predicted.loc[rows], ["TOYB"] * len(rows))
+    found = tables["cancers"].query("cohort == 'TOYB'").loc["ridge"]
+    assert found["within"] == pytest.approx(by_hand["pearson"].median())
+    rest = tables["rest"]
+    assert set(rest["division"]) == {"new donors", "unseen cancer"}
+    assert set(rest.index) == {"kernel", "ridge", "cohort-mean"}
+    assert set(rest["cohort"]) == {"TOYA", "TOYB", "TOYC"}
+    seen = rest.query("division == 'new donors'").groupby(level=0)["effect_spearman"].median()
+    assert seen["cohort-mean"] > 0.9  # a cohort's mean is all that this contrast asks for
+    assert seen["ridge"] > 0.9
+
+
+def test_no_normal_sample_is_behind_the_unseen_tissue_and_no_test_donor_in_it(run):
+    obs, (test,) = run.study.obs, run.divisions["test donors"]
+    tested = np.sort(np.concatenate([part.test for part in run.study.divisions["unseen normal tissue"]]))
+    np.testing.assert_array_equal(tested, test.train)
+    for part in run.study.divisions["unseen normal tissue"]:
+        assert set(obs["condition"].iloc[part.train]) == {"tumour"}
+        assert not set(obs["donor"].iloc[part.train]) & set(obs["donor"].iloc[part.test])
+        assert not set(obs["donor"].iloc[test.test]) & set(obs["donor"].iloc[part.train])
+    assert "normal" in set(obs["condition"].iloc[tested])
+
+
+@pytest.fixture
+def pancan(pair, tmp_path, monkeypatch):
+    """The toy in the form of the PanCanAtlas, under its key, in a mirror of its own."""
+    monkeypatch.setenv("SICMIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SICMIR_MIRROR", str(tmp_path / "mirror"))
+    mrna, mirna = pair[0][:, :977], pair[1]
+    kinds = {"tumour": "01A", "normal": "11A"}
+    donors = {name: f"TCGA-XX-{i:04d}" for i, name in enumerate(mrna.obs["donor"].unique())}
+    donor, kind = mrna.obs["donor"].map(donors), mrna.obs["condition"].map(kinds)
+    names = [f"{a}-{b}-11R-A29S-07" for a, b in zip(donor, kind, strict=True)]
+    entrez = dict(zip(landmarks()["symbol"], landmarks()["entrez"], strict=True))
+    genes = pd.DataFrame((2.0**mrna.X - 1).T, [f"{name}|{entrez[name]}" for name in mrna.var_names], names)
+    rpm = pd.DataFrame((2.0**mirna.X - 1).T, mirna.var_names.rename("Genes"), names)
+    rpm.insert(0, "Correction", "Corrected")
+    notes = pd.DataFrame(
+        {
+            "patient_barcode": donor.to_numpy(),
+            "aliquot_barcode": names,
+            "cancer type": mrna.obs["cohort"].to_numpy(),
+            "platform": "RNA",
+            "Do_not_use": "False",
+        }
+    )
+    folder = tmp_path / "mirror" / "tcga-pancan"
+    folder.mkdir(parents=True)
+    genes.rename_axis("gene_id").to_csv(folder / "mrna.tsv", sep="\t")
+    rpm.to_csv(folder / "mirna.csv")
+    notes.to_csv(folder / "notes.tsv", sep="\t", index=False)
+    files = {"mrna.tsv": "pancan_mrna", "mirna.csv": "pancan_mirna", "notes.tsv": "pancan_annotations"}
+    entries = [file_entry(folder / name, f"tcga-pancan/{name}", reader) for name, reader in files.items()]
+    manifest = write_manifest(tmp_path / "manifest.yaml", **{"tcga-pancan": dataset(entries)})
+    monkeypatch.setattr(paths, "manifest", lambda: manifest)
+    return "sets: [{set: tcga-pancan}]\n"
+
+
+def test_the_recipe_of_the_whole_of_tcga_gives_tables_and_a_bundle(pancan, pair, tmp_path):
+    recipe = tmp_path / "pancan.yaml"
+    recipe.write_text(pancan)
+    run = full_run.FullRun(collection.read_recipe(recipe), tmp_path, tmp_path / "predictions")
+    np.testing.assert_allclose(run.mrna.X, pair[0].X[:, :977], atol=1e-3)
+    assert run.mirna.uns["sicmir"]["level"] == "mature"
+    found = run.tables(["kernel", "ridge"], only=["league", "trust", "coverage", "flags", "origins"])
+    assert found["origins"].empty
+    league = found["league"].reset_index().query("division == 'new donors' and method == 'kernel'")
+    within = league.query("scope == 'within cohort' and against == '' and samples == 'all'")
+    assert within["median"].item() > 0.2  # two fifths of the miRNAs follow their cohort or nothing
+    assert found["trust"].index.isin(pair[1].var_names).all()
+    files = {f"tcga-pancan/{name}" for name in ("mrna.tsv", "mirna.csv", "notes.tsv")}
+    assert set(run.record()["files"]) == files
+    loaded = load_model(run.bundle({}).save(tmp_path / "bundle"))
+    assert loaded.level == "mature"
+    assert loaded.card["training_data"]["n_samples"] == pair[0].n_obs
+    np.testing.assert_allclose(
+        loaded.predict_array(run.mrna.X[:4]), run.model.predict(run.mrna.X[:4]), atol=1e-3
+    )
 
 
 def test_the_bundle_of_a_run_predicts_after_saving(run, tmp_path):
@@ -148,6 +235,12 @@ def test_spoilt_samples_are_flagged_and_held_out_donors_are_not(pair):
     assert found.loc[("held-out donors", "frozen"), "outside"] <= 0.2
     assert (found.loc["genes shuffled", "outside"] > 0.9).all()
     assert (found["far"] <= found["outside"]).all()
+    noise = np.random.default_rng(0).uniform(0, 15, (7, 977))
+    more = flag_rates(
+        np.asarray(mrna.X), mrna.obs, holdout(mrna.obs, 0.3), others={"mouse": noise}
+    ).set_index("transform", append=True)
+    pd.testing.assert_frame_equal(more.drop(index="mouse", level="input"), found)
+    assert (more.loc["mouse", ["n", "outside"]] == [7, 1]).all(axis=None)
 
 
 def test_genes_beyond_the_landmarks_come_from_the_tables_that_have_them(root, pair):

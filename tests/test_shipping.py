@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import metrics, panel, shipping, trust
+from sicmir import conformal, metrics, panel, shipping, trust
 from sicmir.errors import BundleError, DataError
 from sicmir.kernel import MaskedKernelRidge
 from sicmir.model import load_model
@@ -105,7 +105,13 @@ def test_out_of_sample_is_a_fit_on_the_others(toy, divisions):
             np.testing.assert_array_equal(found.predicted.loc[rows], predicted)
             np.testing.assert_array_equal(found.spread.loc[rows], spread)
         expected = metrics.per_mirna(found.observed, found.predicted, found.obs["cohort"])
-        pd.testing.assert_frame_equal(found.per_mirna(), expected)
+        table = found.per_mirna()
+        pd.testing.assert_frame_equal(table.drop(columns="pearson_within_condition"), expected)
+        tumours = (found.obs["condition"] == "tumour").to_numpy()
+        groups = found.obs.loc[tumours, "cohort"]
+        only = metrics.per_mirna(found.observed[tumours], found.predicted[tumours], groups)["pearson_within"]
+        # No cohort of the toy has ten normal samples, so that its tumours alone count.
+        pd.testing.assert_series_equal(table["pearson_within_condition"], only, check_names=False)
 
 
 def test_leaks_and_overlapping_tests_are_refused(toy, divisions):
@@ -124,6 +130,7 @@ def test_the_trust_table_is_that_of_new_donors_and_unseen_cancers(toy, assessmen
     for column, source in (
         ("pooled_r", new["pearson"]),
         ("within_r", new["pearson_within"]),
+        ("within_condition_r", new["pearson_within_condition"]),
         ("unseen_within_r", unseen["pearson_within"]),
     ):
         np.testing.assert_array_equal(table[column], source)
@@ -166,6 +173,15 @@ def test_intervals_equal_ranks_written_out(assessment):
         assert assessment.trust["half_width"][name] == pytest.approx(score[order][place])
     for division, found in assessment.by_division.items():
         reach = np.outer(found.spread, assessment.trust["half_width"])
+        if division == UNSEEN:  # what a cohort's own errors say of its width is not known of an unseen one
+            for cohort in found.obs["cohort"].unique():
+                others = new.rows(new.obs["cohort"] != cohort)
+                widths = conformal.half_widths(
+                    others.observed, others.predicted, others.obs["donor"], level=0.9, spread=others.spread
+                )
+                rows = (found.obs["cohort"] == cohort).to_numpy()
+                assert not np.allclose(widths, assessment.trust["half_width"])
+                reach[rows] = np.outer(found.spread[rows], widths)
         low, high = (np.maximum(found.predicted.astype(float) + side * reach, 0) for side in (-1, 1))
         measured = found.observed.notna()
         inside = ((found.observed >= low) & (found.observed <= high)).where(measured)

@@ -17,7 +17,8 @@ def tables():
     rng = np.random.default_rng(0)
 
     def figures():
-        columns = {name: rng.uniform(-0.2, 0.9, 12) for name in ("pearson", "pearson_within")}
+        names = ("pearson", "pearson_within", "pearson_within_condition")
+        columns = {name: rng.uniform(-0.2, 0.9, 12) for name in names}
         return pd.DataFrame(columns, index=NAMES)
 
     parts = {
@@ -55,6 +56,7 @@ def test_table_joins_by_name(tables):
             **tables["expression"].loc[name],
             "pooled_r": seen["pearson"],
             "within_r": seen["pearson_within"],
+            "within_condition_r": seen["pearson_within_condition"],
             "unseen_pooled_r": unseen["pearson"],
             "unseen_within_r": unseen["pearson_within"],
             "single_cell_r": 0.4 if name == "m3" else np.nan,

@@ -69,6 +69,8 @@ class Recipe(_Strict):
         Whether to judge predictions for cell types whose miRNA was measured.
     pbmc
         Blood cells, h5ad of counts with ``obs["cell_type_marker"]``.
+    mouse
+        Key of the manifest with counts of mouse samples, which the domain has to refuse.
     """
 
     sets: list[Member] = Field(min_length=1)
@@ -79,6 +81,7 @@ class Recipe(_Strict):
     published: str = ""
     cells: bool = False
     pbmc: str = ""
+    mouse: str = ""
 
     @field_validator("sets")
     @classmethod
