@@ -18,7 +18,7 @@ MOST_STEPS = 40
 """Newton steps before a fit counts as one that does not converge."""
 
 LARGEST = 20.0
-"""Log hazard ratio per SD beyond which donors with and without event are taken for separated."""
+"""Log hazard ratio, or its standard error, beyond which donors with and without event count as separated."""
 
 BLOCK = 1_000_000
 """Numbers that one block of miRNAs may hold in its largest array."""
@@ -179,10 +179,10 @@ def _fit_block(z: np.ndarray, sets: RiskSets) -> tuple[np.ndarray, ...]:
         converged = np.abs(step).max(axis=1) < 1e-7
         if converged.all():
             break
-    usable = converged & (np.abs(beta[:, 0]) < LARGEST)
     likelihood, _, information, (residuals, spread) = _derivatives(z, beta, sets)
     covariance = _inverse(information)
     se = np.sqrt(covariance[:, 0, 0])
+    usable = converged & (np.abs(beta[:, 0]) < LARGEST) & (se < LARGEST)
     clock = sets.clock[:, None]
     drift = (clock * residuals).sum(axis=0)
     with_others = (clock[..., None] * spread).sum(axis=0)

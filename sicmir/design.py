@@ -156,7 +156,7 @@ def compare(
         )
     notes = []
     donors = None
-    columns = _columns(obs, covariates)
+    columns = covariate_columns(obs, covariates)
     if kind == "paired":
         case, reference = case[at_case], reference[at_reference]
         if alone:
@@ -179,7 +179,7 @@ def compare(
     return Design(kind, case, reference, matrix, donors, "; ".join(notes), refusal)
 
 
-def _columns(obs: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
+def covariate_columns(obs: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
     """Covariates as columns, without the intercept."""
     if not covariates:
         return np.empty((len(obs), 0))

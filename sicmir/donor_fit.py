@@ -106,7 +106,7 @@ def consensus(correlations: np.ndarray) -> float:
 def estimable(design: np.ndarray) -> bool:
     """Whether the effect of the first column can be told from the other columns."""
     own = design[:, 0]
-    others = _basis(design[:, 1:])
+    others = basis(design[:, 1:])
     left = np.linalg.norm(own - others @ (others.T @ own))
     return bool(left > CONFOUNDED * np.linalg.norm(own))
 
@@ -122,7 +122,7 @@ def _independent(
         if donors is not None:
             y, x, sign = _rotated(y, x, donors[rows])
         # The effect comes last, so that the other columns are projected out of it.
-        yield columns, y, np.column_stack([_basis(x[:, 1:]), x[:, 0]]), sign
+        yield columns, y, np.column_stack([basis(x[:, 1:]), x[:, 0]]), sign
 
 
 def _solved(y: np.ndarray, x: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -160,9 +160,11 @@ def _rotated(y: np.ndarray, x: np.ndarray, donors: np.ndarray) -> tuple[np.ndarr
     return y, x, sign
 
 
-def _basis(columns: np.ndarray) -> np.ndarray:
+def basis(columns: np.ndarray) -> np.ndarray:
     """Orthonormal basis of the columns, after scaling, so that units do not decide the rank."""
     length = np.linalg.norm(columns, axis=0)
+    if not length.any():
+        return np.empty((len(columns), 0))
     return orth(columns[:, length > 0] / length[length > 0], rcond=CONFOUNDED)
 
 

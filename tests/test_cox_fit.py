@@ -3,18 +3,11 @@ import warnings
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from leukaemia import GIVEN_PLACEBO, RELAPSE, WEEKS
 from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 
 from sicmir import cox_fit, toy_cells
-
-# Freireich 1963 (doi 10.1182/blood.V21.6.699.699): weeks in remission of acute leukaemia, 6-MP and placebo.
-TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
-RELAPSED = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
-PLACEBO = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
-WEEKS = np.array(TREATED + PLACEBO, dtype=float)
-RELAPSE = np.array(RELAPSED + [1] * 21)
-GIVEN_PLACEBO = np.repeat([0.0, 1.0], 21)
 
 
 @pytest.fixture(scope="module")
