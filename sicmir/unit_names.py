@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
 from sicmir.normalise import MOST_LOG2
@@ -17,6 +18,12 @@ TRAINING_TOTAL = 2e7
 Measured: median 2.06e7 in 307 samples of tcga-small (20,531 genes; 90 % lie between 1.8e7 and 2.7e7, SD 0.23
 log2), 1.99e7 in 550 samples of eleven cohorts. A value in CPM is therefore brought to this scale by 20.
 """
+
+MIN_GENES = 5000
+"""Fewest genes whose sum is taken for a library size; of fewer, the share in the library is not known."""
+
+MAX_LOG = 25.0
+"""Values that stay below this may be logarithms; linear expression of a whole transcriptome does not."""
 
 SIGNED, UNKNOWN = "z-score or log ratio", "linear, unknown"
 # Pattern of each name of linear units, and the sum of a row where the unit defines one (NaN: it does not).
@@ -113,6 +120,35 @@ def parse(text: str) -> tuple[str, str, float] | None:
         if re.fullmatch(pattern, text, re.IGNORECASE) and (not divisor or divisor.isdigit()):
             return (f"{name}/{divisor}", "", per / int(divisor)) if divisor else (name, "", per)
     return None
+
+
+def check_sums(rows: sparse.csr_matrix, named: tuple[str, str, float], told: str) -> None:
+    """Refuse units that were given and that the sums of the rows contradict.
+
+    No row sums up to more than its units define, and one of a whole transcriptome not to less than half of
+    it. Logarithms that were taken twice, and counts that are called CPM, are told by that.
+
+    Raises
+    ------
+    DataError
+        Beginning with ``told``.
+    """
+    units, logarithm, per = named
+    if units == "counts" and rows.nnz and rows.max() < MAX_LOG and (rows.data % 1 != 0).any():
+        raise DataError(f"{told} They look like logarithms; name these, for example log1p(CP10K).")
+    if np.isnan(per) or per == TRAINING_TOTAL:  # the totals of RSEM vary from sample to sample
+        return
+    linear = rows.astype(np.float64)
+    if logarithm:
+        linear.data = np.expm1(linear.data * np.log(LOGARITHMS[logarithm][1]))
+    linear.data = np.nan_to_num(linear.data)
+    totals = np.asarray(linear.sum(axis=1)).ravel()
+    total = np.median(totals[totals > 0]) if (totals > 0).any() else per
+    if total > 1.1 * per or (rows.shape[1] >= MIN_GENES and total < 0.5 * per):
+        raise DataError(
+            f"{told} As linear values the rows sum up to {total:.4g} in the median, in these units to "
+            f"{per:.4g}. Give the right units, or none."
+        )
 
 
 def log_name(logarithm: str, linear: str) -> str:

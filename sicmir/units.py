@@ -18,22 +18,19 @@ from sicmir.normalise import MOST_LOG2
 from sicmir.unit_names import (
     LINEAR,
     LOGARITHMS,
+    MAX_LOG,
+    MIN_GENES,
     SIGNED,
     TRAINING_TOTAL,
     UNKNOWN,
     Units,
+    check_sums,
     find_source,
     log_name,
     parse,
 )
 
 __all__ = ["TRAINING_TOTAL", "Units", "find_source", "recognise", "row_totals", "select", "to_log2"]
-
-MIN_GENES = 5000
-"""Fewest genes whose sum is taken for a library size; of fewer, the share in the library is not known."""
-
-MAX_LOG = 25.0
-"""Values that stay below this may be logarithms; linear expression of a whole transcriptome does not."""
 
 COUNT_LAYERS = ("counts", "raw_counts")
 """Layers that are looked at first, by convention raw counts; ``spliced`` is looked at last."""
@@ -134,7 +131,7 @@ def row_totals(
     if not np.isfinite(totals).all():
         row = int(np.flatnonzero(~np.isfinite(totals))[0])
         raise DataError(
-            f"Row {row} of the rows read holds infinite values, or such as sum up to infinity; expected finite "
+            f"Row {row} of those read holds infinite values, or such as sum up to infinity; expected finite "
             "numbers, NaN where not measured."
         )
     return totals
@@ -257,7 +254,7 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
             )
         if (low < 0 and named[0] != SIGNED) or (named[1] and high > MOST_LOG2):
             raise DataError(f"{source} cannot be {given}: {seen}")
-        _check_given(rows, named, f"{source} cannot be {given}: {seen}")
+        check_sums(rows, named, f"{source} cannot be {given}: {seen}")
         return record(*named, "The units were given.")
     judged = _judge(adata, source, rows, values, record)
     told = str(adata.uns.get("sicmir", {}).get("units", "")) if source == "X" else ""
@@ -270,35 +267,6 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
         return record(*named, f"The file was read as {told}, and the values agree.")
     note = f"The file was read as {told}, but its values are no longer that."
     return record(judged.units, judged.logarithm, judged.per, *judged.reasons[1:], note)
-
-
-def _check_given(rows: sparse.csr_matrix, named: tuple[str, str, float], told: str) -> None:
-    """Refuse units that were given and that the sums of the rows contradict.
-
-    No row sums up to more than its units define, and one of a whole transcriptome not to less than half of
-    it. Logarithms that were taken twice, and counts that are called CPM, are told by that.
-
-    Raises
-    ------
-    DataError
-        Beginning with ``told``.
-    """
-    units, logarithm, per = named
-    if units == "counts" and rows.nnz and rows.max() < MAX_LOG and (rows.data % 1 != 0).any():
-        raise DataError(f"{told} They look like logarithms; name these, for example log1p(CP10K).")
-    if np.isnan(per) or per == TRAINING_TOTAL:  # the totals of RSEM vary from sample to sample
-        return
-    linear = rows.astype(np.float64)
-    if logarithm:
-        linear.data = np.expm1(linear.data * np.log(LOGARITHMS[logarithm][1]))
-    linear.data = np.nan_to_num(linear.data)
-    totals = np.asarray(linear.sum(axis=1)).ravel()
-    total = np.median(totals[totals > 0]) if (totals > 0).any() else per
-    if total > 1.1 * per or (rows.shape[1] >= MIN_GENES and total < 0.5 * per):
-        raise DataError(
-            f"{told} As linear values the rows sum up to {total:.4g} in the median, but to {per:.4g} in these "
-            "units. Give the right units, or none."
-        )
 
 
 def _judge(

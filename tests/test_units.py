@@ -189,10 +189,29 @@ def test_names_of_matrices(counts):
     ],
 )
 def test_units_that_are_given(counts, given, name, total):
-    record = recognise(table(np.log2(counts + 1)), units=given)
+    values = counts if np.isnan(total) else counts / counts.sum(axis=1, keepdims=True) * total
+    for logarithm, take in (("log1p", np.log1p), ("log2", lambda x: np.log2(x + 1))):
+        values = take(values) if name.startswith(logarithm) else values
+    record = recognise(table(values), units=given)
     assert record.units == name
     assert record.per == pytest.approx(total, nan_ok=True)
-    assert recognise(table(np.log2(counts + 1)), units=record.units).units == name  # names can be read again
+    assert recognise(table(values), units=record.units).units == name  # names can be read again
+
+
+def test_units_that_the_sums_of_rows_contradict(counts):
+    share = counts / counts.sum(axis=1, keepdims=True)
+    for values, given in (
+        (np.log1p(np.log1p(share * 1e4)), "log1p(CP10K)"),
+        (share * 2e6, "CPM"),
+        (np.log1p(share * 1e6), "log2(CPM+1)"),
+        (np.log1p(share * 1e4), "log1p(CPM)"),
+    ):
+        with pytest.raises(DataError, match=r"sum up to .* Give the right units, or none"):
+            recognise(table(values), units=given)
+    with pytest.raises(DataError, match="look like logarithms"):
+        recognise(table(np.log1p(share * 1e4)), units="counts")
+    few = table(share * 1e6)[:, :4000].copy()  # what is left out of a table of few genes is not known
+    assert recognise(few, units="CPM").units == "CPM"
 
 
 def test_units_that_cannot_be(counts):
