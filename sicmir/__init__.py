@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sicmir.model import load_model
     from sicmir.prediction import predict
     from sicmir.recipe import train
+    from sicmir.streaming import predict_file
 
 __version__ = version("sicmir")
 __all__ = [
@@ -22,12 +23,19 @@ __all__ = [
     "metrics",
     "panel",
     "predict",
+    "predict_file",
     "pseudobulk",
     "toy",
     "train",
 ]
 
-_HOME = {"load_paired": "data", "load_model": "model", "predict": "prediction", "train": "recipe"}
+_HOME = {
+    "load_model": "model",
+    "load_paired": "data",
+    "predict": "prediction",
+    "predict_file": "streaming",
+    "train": "recipe",
+}
 
 
 def __getattr__(name: str) -> Any:

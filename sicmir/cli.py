@@ -148,9 +148,20 @@ def predict(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help=".h5ad, .zarr, .parquet or .csv to write.")],
     by: Annotated[
-        str, typer.Option(help="Pool cells by these columns of obs first, e.g. cell_type,donor.")
+        str,
+        typer.Option(
+            help="Pool first, then predict: sum up the counts of the cells that share these columns of obs, "
+            "e.g. cell_type,donor, and predict each pool. Right for sparse single cells."
+        ),
     ] = "",
-    min_cells: Annotated[int, typer.Option(help="Leave out pools of fewer cells.")] = 10,
+    summarise: Annotated[
+        str,
+        typer.Option(
+            help="Predict first, then average: predict every cell, and write only mean, variance and number "
+            "of the cells that share these columns of obs."
+        ),
+    ] = "",
+    min_cells: Annotated[int, typer.Option(help="Leave out pools and groups of fewer cells.")] = 10,
     transform: Annotated[
         Literal["auto", "frozen", "rank", "cohort"], typer.Option(help="How values meet the training data.")
     ] = "auto",
@@ -162,19 +173,40 @@ def predict(
     keep_far: Annotated[
         bool, typer.Option("--keep-far", help="Predict rows unlike the training data too; they are flagged.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    chunk_size: Annotated[
+        int, typer.Option(help="Cells of .h5ad and .zarr that are read, predicted and written at a time.")
+    ] = 4000,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Of the predictions; float16 halves the file.")
+    ] = "float32",
+    no_intervals: Annotated[
+        bool, typer.Option("--no-intervals", help="Leave out the lower and upper bounds.")
+    ] = False,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler whose workers see the same files, e.g. tcp://host:8786; extra dask.",
+        ),
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT, and what another command left unfinished.")
+    ] = False,
 ) -> None:
-    """Predict the miRNA of the samples or cells in a file."""
-    from sicmir import prediction, result_files
+    """Predict the miRNA of the samples or cells in a file.
 
-    result_files.check_free(out, overwrite, source)
-    adata = _read_expression(source)
-    columns = [column.strip() for column in by.split(",")] if by else None
+    Files of .h5ad and .zarr may be larger than memory. If a run is stopped, the same command goes on where it
+    was; OUT appears when it is whole.
+    """
+    from sicmir.streaming import predict_file
+
     options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}
-    options |= {"min_cells": min_cells, "abstain": not keep_far}
-    predicted = prediction.predict(adata, model, transform, columns, **options)
-    result_files.write(predicted, out, overwrite)
-    typer.echo(f"{prediction.summary(predicted)}\nWritten to {out}.")
+    options |= {"abstain": not keep_far, "chunk_size": chunk_size, "dtype": dtype, "scheduler": scheduler}
+    options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
+    done = predict_file(source, out, model, transform, _columns(by), _columns(summarise), **options)
+    if done.resumed:
+        typer.echo(f"{done.resumed} rows were there from an earlier run.")
+    typer.echo(f"{done.summary}\nWritten to {out}.")
 
 
 @app.command()
@@ -256,23 +288,8 @@ def book(
         raise typer.Exit(1)
 
 
-def _read_expression(path: Path) -> Any:
-    """Read a file by its ending; what its values are is judged later, so that nothing is refused here."""
-    from sicmir import data
-    from sicmir.data.readers import reader_for
-    from sicmir.errors import ReadError
-
-    path = path.expanduser()
-    if not path.exists():
-        raise ReadError(f"{path}: there is no such file.")
-    reader = reader_for(path)
-    open_minded = {"signed": True, "allow_nan": True}
-    arguments = {
-        "table": {"modality": "mrna", "units": "", **open_minded},
-        "gct": open_minded,
-        "gctx": open_minded,
-    }
-    return data.load(path, reader, **arguments.get(reader, {}))
+def _columns(text: str) -> list[str]:
+    return [column.strip() for column in text.split(",")] if text else []
 
 
 def _print_parameters(parameters: Any) -> None:

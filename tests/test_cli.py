@@ -13,7 +13,7 @@ from miniature import notebook, outputs, project
 from typer.testing import CliRunner
 
 import sicmir
-from sicmir import cli, data, paths, prediction
+from sicmir import cli, data, paths, streaming
 from sicmir.errors import FetchError, SicmirError
 
 
@@ -178,15 +178,17 @@ def test_predict_writes_what_the_call_gives_and_tells_what_was_decided(counts, m
 
 def test_predict_hands_its_options_on(counts, model, tmp_path, monkeypatch):
     asked = []
-    real = prediction.predict
-    monkeypatch.setattr(prediction, "predict", lambda *a, **k: asked.append((a[1:], k)) or real(*a, **k))
+    real = streaming.predict_file
+    monkeypatch.setattr(streaming, "predict_file", lambda *a, **k: asked.append((a[2:], k)) or real(*a, **k))
     options = ["--by", "cell_type, cohort", "--transform", "rank", "--layer", "X", "--units", "counts"]
     options += ["--min-coverage", "0.4", "--keep-far", "--model", model, "--min-cells", "9"]
+    options += ["--chunk-size", "3", "--dtype", "float16", "--no-intervals"]
     done = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "out.csv"), *options)
     assert done.exit_code == 0, done.output
-    given = {"layer": "X", "units": "counts", "gene_key": "", "min_coverage": 0.4}
-    given |= {"min_cells": 9, "abstain": False}
-    assert asked == [((model, "rank", ["cell_type", "cohort"]), given)]
+    given = {"layer": "X", "units": "counts", "gene_key": "", "min_coverage": 0.4, "overwrite": False}
+    given |= {"min_cells": 9, "abstain": False, "chunk_size": 3, "dtype": "float16", "intervals": False}
+    assert asked == [((model, "rank", ["cell_type", "cohort"], []), given | {"scheduler": ""})]
+    assert not (tmp_path / "out_lower.csv").exists()
     sizes = counts.obs.groupby(["cell_type", "cohort"], observed=True).size()
     expected = ["|".join(labels) for labels in sizes.index[sizes >= 9]]
     assert pd.read_csv(tmp_path / "out_samples.csv")["observation"].tolist() == expected
@@ -215,8 +217,21 @@ def test_predict_reads_tables_with_gaps_and_zarr(model, tmp_path, ending):
     assert pd.read_parquet(tmp_path / "out_samples.parquet")["coverage"].iloc[2] == 976 / 977
 
 
+def test_predict_summarises_groups_of_cells(counts, model, tmp_path):
+    cells, out = str(tmp_path / "cells.h5ad"), tmp_path / "out.h5ad"
+    done = call("predict", cells, str(out), "--model", model, "--summarise", "cell_type")
+    assert done.exit_code == 0, done.output
+    assert "Summarised: 2 groups by cell_type." in done.output
+    frame = pd.DataFrame(sicmir.predict(counts, model).X)
+    expected = frame.groupby(counts.obs["cell_type"].to_numpy()).mean()
+    np.testing.assert_allclose(ad.read_h5ad(out).X, expected, atol=1e-5)
+    both = call("predict", cells, str(out), "--by", "donor", "--summarise", "cell_type")
+    assert both.exit_code == 1
+    assert "Give either by" in both.stderr
+
+
 def test_predict_refuses_before_it_works(counts, tmp_path, monkeypatch):
-    monkeypatch.setattr(prediction, "predict", None)
+    monkeypatch.setattr(streaming, "load_model", None)
     (tmp_path / "out.h5ad").write_text("mine")
     cells, out = str(tmp_path / "cells.h5ad"), str(tmp_path / "out.h5ad")
     for arguments, told in (
