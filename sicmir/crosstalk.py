@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from sicmir import ev
 from sicmir.crosstalk_permutation import permute
-from sicmir.crosstalk_table import add_p, pairs_of, row_notes, score_table
+from sicmir.crosstalk_table import add_p, floor_note, pairs_of, row_notes, score_table
 from sicmir.crosstalk_terms import TERMS, Terms, check_terms, measure
 from sicmir.errors import ParameterError
 
@@ -93,16 +93,19 @@ def crosstalk(
 
     **p-values**, from ``n_permutations`` permutations of whole profiles among a donor's cell types:
 
-    - ``p``, ``q``: of the score. Small also where one side alone is extreme.
+    - ``p_score``, ``q_score``: of the score. What it refutes is that cell types are mere labels, which nobody
+      believes: it is small wherever one side is extreme, and most of what ``q_score`` calls is no crosstalk.
     - ``p_sender``, ``p_receiver``: of either side alone.
-    - ``p_targets``: of the receiver's mean repression against targets drawn among genes of like expression,
-      by the normal distribution. It does not get smaller with more donors alone.
-    - ``p_each``, ``q_each``: the largest of these four: small only if every part is (intersection-union
-      test, Berger 1982, doi:10.1080/00401706.1982.10487790). Read these before you believe a row.
+    - ``p_targets``: of the receiver's mean repression against targets drawn among genes of like expression
+      and number of miRNAs, by the normal distribution. It does not get smaller with more donors alone.
+    - ``p``, ``q``: the largest of these four, small only if every part is (intersection-union test,
+      Berger 1982, doi:10.1080/00401706.1982.10487790). These call a row.
 
     q is by Benjamini and Hochberg over all counted rows. The priors are the same for all cell types: they
-    move ranks and never p. With fewer than 3 donors there is no p, only ranks. The labels are tested, not
-    chosen: cell types that were clustered on the same genes are consistent by construction.
+    move ranks and never p. With fewer than 3 donors there is no p, only ranks; with 3 or 4 donors of few cell
+    types no q can be small, which ``notes`` say. The labels are tested, not chosen: cell types that were
+    clustered on the same genes are consistent by construction. How the tests behave where the truth is known:
+    :mod:`sicmir.crosstalk_calibration`.
 
     Parameters
     ----------
@@ -189,14 +192,7 @@ def crosstalk(
     notes = list(measured.notes)
     if unseen:
         notes.append(f"{unseen} pairs of cell types occur together in no donor and are not in the table.")
-    tested = int(table["p"].notna().sum())
-    if not tested:
-        notes.append("No row has a p-value: read the ranks alone.")
-    elif tested > 0.05 * (n_permutations + 1):
-        notes.append(
-            f"{tested} rows are tested and no p is below 1 / {n_permutations + 1}: a q of 0.05 needs "
-            f"{int(np.ceil(tested / (0.05 * (n_permutations + 1))))} rows at that p; raise n_permutations."
-        )
+    notes.append(floor_note(table["p"], measured, pairs, n_permutations))
     order = table.sort_values(["counted", "score"], ascending=False, kind="stable").index
     return Crosstalk(table.loc[order].reset_index(drop=True), measured.coverage, tuple(notes), measured)
 
@@ -214,8 +210,8 @@ def summarise_pairs(table: pd.DataFrame, fdr: float = 0.05) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``sender, receiver, n_donors, n_mirnas, n_significant`` (by ``q``), ``n_each`` (by ``q_each``),
-        ``mean_score, best_mirna, best_score``; the best first.
+        ``sender, receiver, n_donors, n_mirnas, n_significant`` (q up to ``fdr``), ``mean_score, best_mirna,
+        best_score``; the best first.
 
     Raises
     ------
@@ -225,20 +221,17 @@ def summarise_pairs(table: pd.DataFrame, fdr: float = 0.05) -> pd.DataFrame:
     if not 0 < fdr < 1:
         raise ParameterError(f"fdr should lie between 0 and 1; found {fdr!r}.")
     counted = table[table["counted"] & table["score"].notna()].sort_values("score", ascending=False)
-    groups = counted.assign(significant=counted["q"] <= fdr, each=counted["q_each"] <= fdr).groupby(
-        ["sender", "receiver"], sort=False
-    )
+    groups = counted.assign(significant=counted["q"] <= fdr).groupby(["sender", "receiver"], sort=False)
     summary = groups.agg(
         n_donors=("n_donors", "max"),
         n_mirnas=("mirna", "size"),
         n_significant=("significant", "sum"),
-        n_each=("each", "sum"),
         mean_score=("score", "mean"),
         best_mirna=("mirna", "first"),
         best_score=("score", "first"),
     )
     return summary.reset_index().sort_values(
-        ["n_each", "n_significant", "best_score"], ascending=False, ignore_index=True
+        ["n_significant", "best_score"], ascending=False, ignore_index=True
     )
 
 

@@ -61,34 +61,49 @@ def score_table(terms: Terms, use: Sequence[str], pairs: np.ndarray) -> pd.DataF
 
 def add_p(table: pd.DataFrame, p: np.ndarray, terms: Terms, pairs: np.ndarray) -> None:
     """Add p-values and q to the table; ``p`` as :func:`sicmir.crosstalk_permutation.permute` gives it."""
-    table["p"], table["p_sender"], table["p_receiver"] = p.reshape(3, -1)
+    table["p_score"], table["p_sender"], table["p_receiver"] = p.reshape(3, -1)
     targets = norm.sf(terms.repression_over_donors[pairs[:, 1]]).ravel()
-    table["p_targets"] = np.where(table["p"].notna(), targets, np.nan)
-    each = table[["p", "p_sender", "p_receiver", "p_targets"]].max(axis=1)
-    table["p_each"] = each
-    for name in ("", "_each"):
-        known = table[f"p{name}"].notna()
-        table[f"q{name}"] = np.nan
+    table["p_targets"] = np.where(table["p_score"].notna(), targets, np.nan)
+    table["p"] = table[["p_score", "p_sender", "p_receiver", "p_targets"]].max(axis=1)
+    for p_name, q_name in (("p_score", "q_score"), ("p", "q")):
+        known = table[p_name].notna()
+        table[q_name] = np.nan
         if known.any():
-            table.loc[known, f"q{name}"] = false_discovery_control(table.loc[known, f"p{name}"])
+            table.loc[known, q_name] = false_discovery_control(table.loc[known, p_name])
+
+
+def smallest_p(terms: Terms, pairs: np.ndarray) -> np.ndarray:
+    """The least p of each pair that labels permit: one sender's place among the cell types of each donor."""
+    both = terms.present[:, pairs[:, 0]] & terms.present[:, pairs[:, 1]]
+    n_types = np.maximum(terms.present.sum(axis=1), 1)
+    return np.where(both, 1 / n_types[:, None], 1).prod(axis=0)
+
+
+def floor_note(p: pd.Series, terms: Terms, pairs: np.ndarray, n_permutations: int) -> str:
+    """What q can come to at best; ``p`` of all rows."""
+    n = int(p.notna().sum())
+    if not n:
+        return "No row has a p-value: read the ranks alone."
+    tested = p.notna().to_numpy().reshape(len(pairs), -1).any(axis=1)
+    labels = smallest_p(terms, pairs)[tested].min()
+    floor = max(labels, 1 / (n_permutations + 1))
+    reason = "raise n_permutations" if labels < floor else "more donors or cell types would lower it"
+    needed = int(np.ceil(n * floor / 0.05))
+    takes = f"takes {needed} or more rows at that p" if needed <= n else "cannot be reached"
+    return f"{n} rows are tested and none can have p below {floor:.2g} ({reason}): q of 0.05 {takes}."
 
 
 def row_notes(table: pd.DataFrame, terms: Terms, pairs: np.ndarray) -> np.ndarray:
     """Why a row has no p, or should be read with care; ;-joined."""
-    n_types = terms.present.sum(axis=1)
-    both = terms.present[:, pairs[:, 0]] & terms.present[:, pairs[:, 1]]
     own = pairs[:, 0] == pairs[:, 1]
-    arrangements = np.where(own, n_types[:, None], (n_types * (n_types - 1))[:, None])
-    smallest = np.exp(-(np.log(np.maximum(arrangements, 1)) * both).sum(axis=0))
+    coarse = smallest_p(terms, pairs) > 0.05
     per_pair = len(terms.mirnas)
     few = table["mirna"].map(terms.mirnas["n_targets"]).to_numpy()
     conditions = {
         "not counted: grade or targets": ~table["counted"],
         f"fewer than {MIN_DONORS} donors: no p": table["n_donors"] < MIN_DONORS,
         "miRNA is not of these donors: no p": np.full(len(table), not terms.of_these_donors),
-        "too few arrangements for p below 0.05": np.repeat(
-            (smallest > 0.05) & (both.sum(axis=0) >= MIN_DONORS), per_pair
-        ),
+        "too few arrangements for p below 0.05": np.repeat(coarse, per_pair) & table["p"].notna(),
         "cell type with itself": np.repeat(own, per_pair),
         "receiver has as much of it": np.repeat(~own, per_pair)
         & (table["receiver_abundance"] >= table["abundance"].fillna(np.inf)),

@@ -77,7 +77,7 @@ def crosstalk_cells(
         Cells × genes, counts, sparse; ``obs``: donor, cell_type.
     mirna
         Donors' cell types × ``toy-miR-001`` and on, log2(RPM+1), like a prediction of pools: ``obs`` donor,
-        cell_type, n_cells, abstained; ``var["grade"]`` (planted ones A); level mature.
+        cell_type, n_cells, abstained; ``var["grade"]`` (planted ones A or B); level mature.
         ``uns["truth"]["pairs"]`` holds sender, receiver and mirna of what was planted.
     targets
         ``mirna``, ``gene``.
@@ -142,7 +142,7 @@ def crosstalk_cells(
     )
     obs.index = obs["donor"] + "|" + obs["cell_type"]
     grades = rng.choice(list(trust.GRADES), n_mirnas, p=(0.3, 0.3, 0.2, 0.2))
-    grades[pairs["mirna"]] = "A"
+    grades[pairs["mirna"]] = rng.choice(["A", "B"], n_pairs)
     mirna = ad.AnnData(
         np.maximum(amount, 0).reshape(-1, n_mirnas).astype(np.float32),
         obs=obs,
