@@ -30,7 +30,8 @@ def bootstrap_median(
     """Percentile interval of the median per-miRNA Pearson r of methods, and of their gain over one of them.
 
     Donors are drawn with replacement; every method sees the same draws. The gain is the median over miRNAs
-    of r(method) - r(baseline), paired by miRNA and by draw; it is not the difference of the two medians.
+    of r(method) - r(baseline), paired by miRNA and by draw, on the samples that both predicted; it is
+    not the difference of the two medians.
 
     Parameters
     ----------
@@ -71,22 +72,32 @@ def bootstrap_median(
             f"n_resamples should be at least 2 and level in (0, 1); found {n_resamples} and {level}."
         )
     draws: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    sides: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     r: dict[str, np.ndarray] = {}
+
+    def correlate(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _weighted_pearson(draws, x, y) if groups is None else _within(draws, x, y, groups, min_samples)
+
     for method, values in predicted.items():
         x, y, _, donors = matched(observed, values, donor, "donor")
         if draws is None:
             draws = _draws(donors, n_resamples, np.random.default_rng(seed))
-        if cohort is None:
-            r[method] = _weighted_pearson(draws, x, y)
-        else:
-            r[method] = _within(draws, x, y, matched(observed, values, cohort)[3], min_samples)
+            groups = None if cohort is None else matched(observed, values, cohort)[3]
+        sides[method], r[method] = (x, y), correlate(x, y)
         if np.isnan(r[method][0]).all():
             raise DataError(
                 f"No miRNA of the method {method!r} has a correlation; its predictions may be constant."
             )
     rows = [(method, "", _interval(values, level)) for method, values in r.items()]
-    if baseline:
-        rows += [(m, baseline, _interval(v - r[baseline], level)) for m, v in r.items() if m != baseline]
+    for method in (name for name in r if baseline and name != baseline):
+        # A method that lacks some samples is compared on those it has, not with an easier or harder set.
+        both = np.isfinite(sides[method][0]) & np.isfinite(sides[baseline][0])
+        pair = []
+        for name in (method, baseline):
+            alike = (both == np.isfinite(sides[name][0])).all()
+            pair.append(r[name] if alike else correlate(*(np.where(both, s, np.nan) for s in sides[name])))
+        rows.append((method, baseline, _interval(pair[0] - pair[1], level)))
     return pd.DataFrame(
         [(method, against, *interval) for method, against, interval in rows],
         columns=["method", "against", "median", "lower", "upper", "n_mirnas"],

@@ -18,9 +18,9 @@ class HostGene:
     """Straight line of each miRNA on the expression of its own host gene.
 
     X is not the landmarks but the samples x miRNAs of :func:`host_expression`. A sample whose host was not
-    measured counts as the training mean of the host. A miRNA without a host, with a host that is constant,
-    or with fewer than ``min_samples`` training samples that have both, is predicted as NaN: its training
-    mean would correlate negatively with held-out values, which is no figure about host genes.
+    measured is predicted as NaN, and so is a miRNA without a host, with a host that is constant, or with
+    fewer than ``min_samples`` training samples that have both: the training mean in its place would be
+    judged as if it were a figure about host genes.
 
     Co-transcription of miRNA and host: Baskerville & Bartel 2005, doi 10.1261/rna.7240905.
 
@@ -65,8 +65,7 @@ class HostGene:
     def predict(self, X: np.ndarray, obs: pd.DataFrame) -> np.ndarray:
         """Predict log2(RPM+1) from the expression of host genes; ``obs`` is not read."""
         X = np.asarray(X, dtype=np.float64)
-        lines = np.where(np.isnan(X), 0, X - self.x_mean_) * self.slope_ + self.y_mean_
-        return lines.astype(np.float32)
+        return ((X - self.x_mean_) * self.slope_ + self.y_mean_).astype(np.float32)
 
 
 def host_genes(mirna: AnnData) -> dict[str, tuple[str, ...]]:

@@ -130,9 +130,11 @@ def trust_table(
         Tables of :func:`sicmir.metrics.per_mirna` for out-of-fold predictions: of donors whose cohort was
         trained on, and of cohorts that were left out altogether. ``seen`` may have the column
         ``pearson_within_condition``, in which the normal samples of a cohort are a group of their own.
-    cohort_mean, host_gene
-        The same for the two baselines, on the samples of ``seen``. The cohort mean is compared by the pooled
-        r, since within a cohort it has none; the host gene by the within-cohort r.
+    cohort_mean
+        The same for this baseline, on the samples of ``seen``. It is compared by the pooled r, since within a
+        cohort it has none.
+    host_gene
+        Column ``gain``: within-cohort r minus that of the host gene, both on the samples that measured it.
     single_cell
         Columns ``single_cell_r`` and ``n_cell_types``.
     half_widths
@@ -165,9 +167,8 @@ def trust_table(
     table["single_cell_r"] = take(single_cell, "single_cell_r", "single_cell", some=True)
     table["n_cell_types"] = take(single_cell, "n_cell_types", "single_cell", some=True).fillna(0).astype(int)
     pooled = take(cohort_mean, "pearson", "cohort_mean")
-    within = take(host_gene, "pearson_within", "host_gene", some=True)
     table["gain_over_cohort_mean"] = table["pooled_r"] - pooled
-    table["gain_over_host_gene"] = table["within_r"] - within
+    table["gain_over_host_gene"] = take(host_gene, "gain", "host_gene", some=True)
     widths = None if half_widths is None else half_widths.to_frame("half_width")
     table["half_width"] = take(widths, "half_width", "half_widths")
     table["coverage"] = take(coverage, "coverage", "coverage")

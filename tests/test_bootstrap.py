@@ -78,6 +78,27 @@ def test_the_better_method_gains_and_a_method_gains_nothing_over_itself(data):
     )
 
 
+@pytest.mark.parametrize("within", [False, True])
+def test_a_method_that_lacks_samples_is_compared_on_those_it_has(data, within):
+    observed, predicted, donor, cohort = data
+    known = np.arange(len(observed)) % 3 > 0
+    partial = np.where(known[:, None], predicted["good"], np.nan)
+    labels = cohort if within else None
+    options = {"baseline": "poor", "n_resamples": 20}
+    found = bootstrap_median(
+        observed, {"partial": partial, "poor": predicted["poor"]}, donor, labels, **options
+    ).set_index(["method", "against"])
+    r = [
+        metrics.per_mirna(observed[known], predicted[name][known], cohort[known])[
+            "pearson_within" if within else "pearson"
+        ]
+        for name in ("good", "poor")
+    ]
+    assert found.loc[("partial", "poor"), "median"] == pytest.approx((r[0] - r[1]).median())
+    alone = bootstrap_median(observed, {"poor": predicted["poor"]}, donor, labels, n_resamples=20)
+    assert found.loc[("poor", ""), "median"] == alone["median"][0]  # its own figure keeps all samples
+
+
 def test_copies_of_a_donor_do_not_narrow_the_interval():
     rng = np.random.default_rng(3)
     observed = rng.normal(size=(30, 1))

@@ -147,12 +147,12 @@ def test_the_trust_table_is_that_of_new_donors_and_unseen_cancers(toy, assessmen
 def test_baselines_and_cells_enter_the_trust_table(toy, divisions, assessment):
     names = toy[1].var_names
     flat = pd.DataFrame({"pearson": 0.1, "pearson_within": np.nan}, index=names)
-    host = pd.DataFrame({"pearson_within": 0.2}, index=names[:5])
+    host = pd.DataFrame({"gain": 0.2}, index=names[:5])
     cells = pd.DataFrame({"single_cell_r": 0.5, "n_cell_types": 7}, index=names[:3])
     options = {"cohort_mean": flat, "host_gene": host, "single_cell": cells}
     found = shipping.assess(*toy, divisions, **options).trust
     np.testing.assert_allclose(found["gain_over_cohort_mean"], assessment.trust["pooled_r"] - 0.1)
-    np.testing.assert_allclose(found["gain_over_host_gene"][:5], assessment.trust["within_r"][:5] - 0.2)
+    assert found["gain_over_host_gene"][:5].tolist() == [0.2] * 5
     assert found["gain_over_host_gene"][5:].isna().all()
     assert found["n_cell_types"].tolist() == [7] * 3 + [0] * 37
     pd.testing.assert_series_equal(found["grade"], assessment.trust["grade"])
