@@ -32,6 +32,10 @@ class WriteError(SicmirError):
     """A result could not be written: no room, no permission, or a file where a folder is needed."""
 
 
+class ClusterError(SicmirError):
+    """The Dask cluster that was named does not answer, or lost its workers."""
+
+
 class PanelError(SicmirError):
     """Genes or miRNAs cannot be mapped to the panel: wrong species, low coverage, ambiguous names."""
 

@@ -99,7 +99,7 @@ class WholeInput:
 class FileInput:
     """A file on disk, made ready for a model; its rows are read as they are asked for.
 
-    Memory does not grow with the file, but for ``obs``. Use it as a context manager.
+    Memory does not grow with the file, but for ``obs``. Use it as a context manager, or call :meth:`close`.
 
     Parameters
     ----------
@@ -124,6 +124,10 @@ class FileInput:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._matrix.close()
 
     def values(self, start: int, stop: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sicmir.file_input import FileInput, WholeInput
 from sicmir.model import Bundle
-from sicmir.prediction import BLOCK, Block, predict_block
+from sicmir.prediction import Block, predict_block
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +35,6 @@ class Work:
             yield self.predict(self.made.values(start, stop))
 
     def predict(self, values: np.ndarray) -> Block:
-        """Predict rows × genes in blocks of :data:`sicmir.prediction.BLOCK`; a cohort as a whole."""
+        """Predict rows × genes."""
         transform = self.made.decision.transform
-        step = len(values) if transform == "cohort" else BLOCK
-        blocks = [
-            predict_block(
-                self.bundle, values[start : start + step], transform, self.min_coverage, self.abstain
-            )
-            for start in range(0, len(values), step)
-        ]
-        fields = vars(blocks[0])
-        return Block(**{name: np.concatenate([vars(block)[name] for block in blocks]) for name in fields})
+        return predict_block(self.bundle, values, transform, self.min_coverage, self.abstain)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import __version__, paths, result_files
+from sicmir import __version__, cluster, paths, result_files
 from sicmir.cell_store import CellStore
 from sicmir.errors import ParameterError, ReadError
 from sicmir.file_input import open_input
 from sicmir.group_summary import GroupSummary
 from sicmir.model import Bundle, load_model
 from sicmir.part_folder import PartFolder, part_folder
+from sicmir.prediction import Block
 from sicmir.prediction_record import described, summary
 from sicmir.row_work import Work
-
-if TYPE_CHECKING:
-    from sicmir.cluster import Cluster
 
 CHUNK = 4000
 """Rows of a chunk: what is read, predicted and written at a time, and what a killed run loses at most."""
@@ -115,6 +114,8 @@ def predict_file(
         or if an option does not fit.
     WriteError
         If the result cannot be written.
+    ClusterError
+        If the cluster does not answer, or loses its workers.
     """
     path, out = Path(path).expanduser(), Path(out).expanduser()
     by, groups = (
@@ -146,11 +147,11 @@ def predict_file(
             else:
                 sink = CellStore(part.path, (len(made.obs), len(bundle.mirnas)), step, dtype, intervals)
             work = Work(made, bundle, min_coverage, abstain)
+            blocks = work.blocks
             if scheduler:
-                from sicmir.cluster import Cluster
-
-                work = Cluster(scheduler, work, model, part.path, intervals and not groups)
-            result = _fill(part, sink, work, step, progress)
+                bounds = intervals and not groups
+                blocks = partial(cluster.blocks, scheduler, work, model, part.path, bounds)
+            result = _fill(part, sink, work, blocks, step, progress)
         told = "\n".join([summary(result), *sink.told()])
         part.note(part.done, part.measured, told)
         with paths.writing(out):
@@ -160,7 +161,12 @@ def predict_file(
 
 
 def _fill(
-    part: PartFolder, sink: CellStore | GroupSummary, work: Work | Cluster, step: int, progress: bool
+    part: PartFolder,
+    sink: CellStore | GroupSummary,
+    work: Work,
+    blocks: Callable[[list[tuple[int, int]]], Iterator[Block]],
+    step: int,
+    progress: bool,
 ) -> AnnData:
     """Predict the rows that are not there yet; ``obs``, ``var`` and ``uns`` of the result."""
     made, n_obs = work.made, len(work.made.obs)
@@ -171,7 +177,7 @@ def _fill(
     ranges = [(start, min(start + step, n_obs)) for start in range(part.done, n_obs, step)]
     silent = {} if progress and sys.stderr.isatty() else {"disable": True}
     with tqdm(total=n_obs, initial=part.done, unit="cell", desc="Predicting", **silent) as bar:
-        for (start, stop), block in zip(ranges, work.blocks(ranges), strict=True):
+        for (start, stop), block in zip(ranges, blocks(ranges), strict=True):
             with paths.writing(part.path):
                 sink.add(start, stop, block)
                 for name, array in rows.items():
