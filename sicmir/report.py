@@ -129,10 +129,18 @@ def searchable(frame: pd.DataFrame, name: str, digits: int = 2) -> HTML:
     from itables.javascript import generate_init_offline_itables_html
 
     library = generate_init_offline_itables_html(itables.options.dt_bundle)
+    text = frame.select_dtypes(["object", "string", "category"]).columns
+    values = frame.astype(dict.fromkeys(text, object)).fillna(dict.fromkeys(text, "–"))
     shown = itables.to_html_datatable(
-        frame.round(digits), connected=False, showIndex=False, maxBytes=0, allow_html=False, table_id=name
+        values.round(digits),
+        connected=False,
+        showIndex=False,
+        maxBytes=0,
+        allow_html=False,
+        table_id=name,
     )
-    return HTML(library + shown)
+    # A number that is not there is written as in the other tables; it is still sorted as one.
+    return HTML(library + shown.replace(r"[\"NaN\", \"___NaN___\"]", r"[\"–\", \"___NaN___\"]"))
 
 
 def league(rows: pd.DataFrame, against: str = "", digits: int = 2) -> HTML:

@@ -55,8 +55,10 @@ def headline(path: str = "") -> dict[str, float | str]:
     """Figures of the run that a page quotes, by name, all beginning with ``full_``.
 
     Medians over miRNAs of all methods compared on the most miRNAs, as in ``full_test_kernel_within`` (test
-    donors), ``full_new_…`` (new donors) and ``full_unseen_…`` (unseen cancer), ``…_pooled`` or ``…_within``;
-    coverage of the intervals; miRNAs by grade; and what the run was made from.
+    donors), ``full_new_…`` (new donors) and ``full_unseen_…`` (unseen cancer), ``…_pooled``, ``…_within`` or
+    ``…_within_condition``; of the first method of the table ``cancers`` the lowest and the highest r within an
+    unseen cancer of 20 samples or more; coverage of the intervals; miRNAs by grade; and what the run was made
+    from.
     """
     figures: dict[str, float | str] = {
         f"full_{key}": value
@@ -65,10 +67,17 @@ def headline(path: str = "") -> dict[str, float | str]:
     }
     league = table("league", path).query("samples == 'all'")
     league = league[(league["n_mirnas"] == league["n_mirnas"].max()) & league["against"].isna()]
-    scopes = {"pooled": "pooled", "within cohort": "within"}
+    scopes = {
+        "pooled": "pooled",
+        "within cohort": "within",
+        "within cohort and condition": "within_condition",
+    }
     for row in league[league["scope"].isin(scopes)].itertuples():
         name = row.method.replace("-", "_").replace("+", "_")
         figures[f"full_{row.division.split()[0]}_{name}_{scopes[row.scope]}"] = row.median
+    cancers = table("cancers", path)
+    within = cancers.query("method == @cancers.method.iloc[0] and n_samples >= 20")["within"]
+    figures |= {"full_cancer_lowest": within.min(), "full_cancer_highest": within.max()}
     covered = table("coverage", path).query("samples == 'all samples'")
     for row in covered.itertuples():
         figures[f"full_coverage_{row.division.split()[0]}"] = row.coverage

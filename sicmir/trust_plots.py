@@ -52,7 +52,7 @@ def coverage(table: pd.DataFrame, level: float = 0.9) -> Figure:
     ax.axvline(level, color="0.5", lw=1, zorder=0)
     ax.set_yticks(list(places.values()), list(places))
     ax.set_xlabel("share of measured values inside the interval")
-    ax.legend(frameon=False, loc="lower left")
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(colours))
     return figure
 
 

@@ -94,6 +94,11 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     league = tables["league"].query("division == 'unseen cancer' and samples == 'all' and against == ''")
     expected = league.query("method == 'kernel' and scope == 'within cohort'")["median"].iloc[0]
     assert figures["full_unseen_kernel_within"] == pytest.approx(expected)
+    apart = league.query("method == 'kernel' and scope == 'within cohort and condition'")["median"].iloc[0]
+    assert figures["full_unseen_kernel_within_condition"] == pytest.approx(apart)
+    within = tables["cancers"].loc["kernel", "within"]
+    assert figures["full_cancer_lowest"] == pytest.approx(within.min())
+    assert figures["full_cancer_highest"] == pytest.approx(within.max())
     assert sum(figures[f"full_n_{grade}"] for grade in "abcd") == run.mirna.n_vars == figures["full_n_mirnas"]
     assert 0.7 < figures["full_coverage_test"] <= 1
     with pytest.raises(DataError, match="no table 'absent'; it holds cancers, contrasts"):

@@ -1,4 +1,6 @@
 import html
+import json
+import re
 from importlib.metadata import version
 
 import anndata as ad
@@ -112,6 +114,18 @@ def test_table_rounds_escapes_and_drops_the_index():
     assert cells(shown) == [[NASTY, "−0.123", "7"], ["b", "–", "8"]]
     assert "<script" not in shown.data
     assert "hidden" not in shown.data
+
+
+def test_a_searchable_table_says_what_is_missing_and_escapes_the_rest():
+    frame = pd.DataFrame(
+        {"name": ["<b>x</b>", None], "r": [0.126, np.nan], "grade": pd.Categorical(["A", "B"])}
+    )
+    shown = report.searchable(frame, "my-table").data
+    (rows,) = re.findall(r'"data_json": "(.*)",\n', shown)
+    rows = json.loads(json.loads(f'"{rows}"'))
+    assert rows == [["&lt;b&gt;x&lt;/b&gt;", ["0.13", 0.13], "A"], ["–", ["–", "___NaN___"], "B"]]
+    assert "<b>x</b>" not in shown
+    assert 'id="my-table"' in shown
 
 
 def test_planted_shows_the_truth_of_toy_data_and_says_that_others_have_none():
