@@ -56,9 +56,9 @@ def headline(path: str = "") -> dict[str, float | str]:
 
     Medians over miRNAs of all methods compared on the most miRNAs, as in ``full_test_kernel_within`` (test
     donors), ``full_new_…`` (new donors) and ``full_unseen_…`` (unseen cancer), ``…_pooled``, ``…_within`` or
-    ``…_within_condition``; of the first method of the table ``cancers`` the lowest and the highest r within an
-    unseen cancer of 20 samples or more; coverage of the intervals; miRNAs by grade; and what the run was made
-    from.
+    ``…_within_condition``; of the first method of the table ``cancers`` the lowest and the highest r within
+    an unseen cancer of 20 samples or more; coverage of the intervals; miRNAs by grade; and what the run was
+    made from.
     """
     figures: dict[str, float | str] = {
         f"full_{key}": value
