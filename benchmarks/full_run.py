@@ -55,7 +55,8 @@ def main(
     }
     (out / "record.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     if bundle is not None:
-        run.bundle(record).save(bundle, overwrite=True)
+        card = {name: value for name, value in record.items() if name != "tables"}
+        run.bundle(card).save(bundle, overwrite=True)
 
 
 def _commit() -> str:
