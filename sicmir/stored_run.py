@@ -30,8 +30,13 @@ def folder(path: str = "") -> Path:
 
 
 def record(path: str = "") -> dict[str, Any]:
-    """What the run was made from: date, commit, machine, files with checksums, numbers of samples."""
-    return json.loads((folder(path) / "record.json").read_text())
+    """What the run was made from: date, commit, machine, files with checksums, numbers of samples.
+
+    ``date`` is a range where its tables were made on several days, see ``tables``.
+    """
+    found = json.loads((folder(path) / "record.json").read_text())
+    days = sorted(made["date"] for made in found.get("tables", {}).values()) or [found["date"]]
+    return found | {"date": " to ".join(dict.fromkeys((days[0], days[-1])))}
 
 
 def table(name: str, path: str = "") -> pd.DataFrame:

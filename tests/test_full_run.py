@@ -91,6 +91,7 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     record = run.record() | {"date": "2020-01-01"}
     (tmp_path / "record.json").write_text(json.dumps(record))
     figures = stored_run.headline(str(tmp_path))
+    assert figures["full_date"] == "2020-01-01"
     league = tables["league"].query("division == 'unseen cancer' and samples == 'all' and against == ''")
     expected = league.query("method == 'kernel' and scope == 'within cohort'")["median"].iloc[0]
     assert figures["full_unseen_kernel_within"] == pytest.approx(expected)
@@ -101,6 +102,9 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     assert figures["full_cancer_highest"] == pytest.approx(within.max())
     assert sum(figures[f"full_n_{grade}"] for grade in "abcd") == run.mirna.n_vars == figures["full_n_mirnas"]
     assert 0.7 < figures["full_coverage_test"] <= 1
+    days = {"league": {"date": "2020-01-03", "commit": "b"}, "rest": {"date": "2020-01-01", "commit": "a"}}
+    (tmp_path / "record.json").write_text(json.dumps(record | {"tables": days}))
+    assert stored_run.record(str(tmp_path))["date"] == "2020-01-01 to 2020-01-03"
     with pytest.raises(DataError, match="no table 'absent'; it holds cancers, contrasts"):
         stored_run.table("absent", str(tmp_path))
 
