@@ -82,7 +82,7 @@ def headline(path: str = "") -> dict[str, float | str]:
         figures[f"full_{row.division.split()[0]}_{name}_{scopes[row.scope]}"] = row.median
     cancers = table("cancers", path)
     within = cancers.query("method == @cancers.method.iloc[0] and n_samples >= 20")["within"]
-    figures |= {"full_cancer_lowest": within.min(), "full_cancer_highest": within.max()}
+    figures |= {"full_cancer_lowest": float(within.min()), "full_cancer_highest": float(within.max())}
     covered = table("coverage", path).query("samples == 'all samples'")
     for row in covered.itertuples():
         figures[f"full_coverage_{row.division.split()[0]}"] = row.coverage

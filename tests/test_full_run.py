@@ -92,6 +92,7 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     (tmp_path / "record.json").write_text(json.dumps(record))
     figures = stored_run.headline(str(tmp_path))
     assert figures["full_date"] == "2020-01-01"
+    assert {type(value) for value in figures.values()} <= {int, float, str}  # what a page can format
     league = tables["league"].query("division == 'unseen cancer' and samples == 'all' and against == ''")
     expected = league.query("method == 'kernel' and scope == 'within cohort'")["median"].iloc[0]
     assert figures["full_unseen_kernel_within"] == pytest.approx(expected)
