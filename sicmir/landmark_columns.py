@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from sicmir.errors import DataError, PanelError
+from sicmir.errors import DataError, PanelError, ParameterError
 from sicmir.gene_names import STATUSES, find_landmark, foreign_genes, landmarks
 
 _SHOWN = 5
@@ -177,6 +177,8 @@ def find_columns(names: list[str], min_coverage: float, duplicates: str) -> Land
 
     Parameters and errors are those of :func:`sicmir.panel.align`.
     """
+    if not 0 <= min_coverage <= 1:
+        raise ParameterError(f"min_coverage must lie between 0 and 1, not {min_coverage!r}.")
     matches = [find_landmark(name) for name in names]
     candidates: dict[int, list[tuple[int, str]]] = {}
     for column, match in enumerate(matches):

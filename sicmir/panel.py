@@ -68,8 +68,6 @@ def align(
     ParameterError
         ``min_coverage`` or ``duplicates`` out of range.
     """
-    if not 0 <= min_coverage <= 1:
-        raise ParameterError(f"min_coverage must lie between 0 and 1, not {min_coverage!r}.")
     if duplicates not in ("error", "sum", "mean"):
         raise ParameterError(f'duplicates must be "error", "sum" or "mean", not {duplicates!r}.')
     check_observations(adata.obs_names, adata.n_vars, adata.X is not None)

@@ -108,7 +108,7 @@ class PartFolder:
 
     def remove(self) -> None:
         """Remove the folder; the result is whole."""
-        shutil.rmtree(self.path)
+        paths.remove(self.path)
 
     def _take_up(self, overwrite: bool) -> None:
         found = self._read()

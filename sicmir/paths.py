@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import traceback
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from uuid import uuid4
@@ -79,14 +79,21 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        with redirect_stderr(io.StringIO()):  # h5py prints there of every object that it cannot close
-            traceback.clear_frames(error.__traceback__)
         found = re.search(r"error message = '([^']+)'", str(error))
         reason = found[1] if found else getattr(error, "strerror", None) or str(error)
         raise WriteError(
-            f"{path}: cannot be written ({reason}). Choose a folder that may be written to and has room; "
-            "nothing was left there."
+            f"{path}: cannot be written ({reason}). Choose a folder that may be written to and has room."
         ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there; where zarr failed, its other threads may still write."""
+    for wait in (0, 0.1, 1):
+        time.sleep(wait)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

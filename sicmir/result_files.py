@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -130,18 +129,8 @@ def _write(predicted: AnnData, path: Path, overwrite: bool, folder: Path) -> Pat
                 file.unlink(missing_ok=True)
     finally:
         for part in parts:
-            _remove(part)
+            paths.remove(part)
     return path
-
-
-def _remove(part: Path) -> None:
-    """Remove a file or folder; threads of zarr may still write to it where one of them failed."""
-    for wait in (0, 0.1, 1):
-        time.sleep(wait)
-        if not part.is_dir():
-            part.unlink(missing_ok=True)
-            return
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _files(path: Path) -> list[Path]:
@@ -186,6 +175,7 @@ def _write_anndata(predicted: AnnData, part: Path) -> None:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on the next default format
             table.write_zarr(part)
         return
+    _check_room(part, predicted)
     table.write_h5ad(part)
     with h5py.File(part, "r+") as file:
         for name, matrix in {"X": predicted.X, **_layers(predicted)}.items():
@@ -193,6 +183,17 @@ def _write_anndata(predicted: AnnData, part: Path) -> None:
             dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
             for start in range(0, len(dataset), ROWS):
                 dataset[start : start + ROWS] = matrix[start : start + ROWS]
+
+
+def _check_room(part: Path, predicted: AnnData) -> None:
+    """Fail while it is safe where there is no room: HDF5 may crash the process when a disk gets full."""
+    matrices = (predicted.X, *predicted.layers.values())
+    tables = sum(table.memory_usage(deep=True).sum() for table in (predicted.obs, predicted.var))
+    n_bytes = sum(predicted.n_obs * predicted.n_vars * matrix.dtype.itemsize for matrix in matrices)
+    with part.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, int(n_bytes + tables + 2**20))
+    part.unlink()
 
 
 def _layers(predicted: AnnData) -> dict[str, Any]:

@@ -142,10 +142,11 @@ def predict_file(
         with open_input(path, bundle, **reading) as made:
             made.obs = result_files.storable_obs(made.obs)
             step = len(made.obs) if made.decision.transform == "cohort" else chunk_size
-            if groups:
-                sink = GroupSummary(part.path, made.obs, groups, len(bundle.mirnas), min_cells, part.done)
-            else:
-                sink = CellStore(part.path, (len(made.obs), len(bundle.mirnas)), step, dtype, intervals)
+            with paths.writing(out):
+                if groups:
+                    sink = GroupSummary(part.path, made.obs, groups, len(bundle.mirnas), min_cells, part.done)
+                else:
+                    sink = CellStore(part.path, (len(made.obs), len(bundle.mirnas)), step, dtype, intervals)
             work = Work(made, bundle, min_coverage, abstain)
             blocks = work.blocks
             if scheduler:
@@ -153,8 +154,8 @@ def predict_file(
                 blocks = partial(cluster.blocks, scheduler, work, model, part.path, bounds)
             result = _fill(part, sink, work, blocks, step, progress)
         told = "\n".join([summary(result), *sink.told()])
-        part.note(part.done, part.measured, told)
         with paths.writing(out):
+            part.note(part.done, part.measured, told)
             sink.write(result, out, overwrite)
         part.remove()
     return Written(out, told, resumed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset
 
 from sicmir.data.formats import open_zarr
-from sicmir.errors import ReadError
+from sicmir.errors import ReadError, SicmirError
 
 Group = h5py.File | zarr.Group
 
@@ -72,6 +74,25 @@ def open_store(path: Path) -> Group:
                 "read it with anndata and write it again."
             )
     return file
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of what h5py and zarr raise on damage, of many kinds, that the file is damaged.
+
+    Raises
+    ------
+    ReadError
+        Naming the file.
+    """
+    try:
+        yield
+    except SicmirError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ReadError(
+            f"{path}: is damaged ({type(error).__name__}: {error}). Fetch or write it again."
+        ) from error
 
 
 def close_store(file: Group) -> None:

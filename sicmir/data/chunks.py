@@ -12,7 +12,7 @@ from anndata import AnnData
 from anndata.io import sparse_dataset
 from scipy import sparse
 
-from sicmir.data.backed import close_store, matrices, open_store, read_part, storage
+from sicmir.data.backed import close_store, matrices, open_store, read_part, reading, storage
 from sicmir.data.column_store import ColumnStore
 from sicmir.errors import DataError, ParameterError, ReadError
 from sicmir.matrix_check import check_pointers, check_storage
@@ -101,9 +101,11 @@ class ChunkedMatrix:
         if self.format == "csc":
             self._columns = ColumnStore(matrix, self.shape, window_bytes)
         elif self.format == "csr":
-            self._rows = sparse_dataset(matrix)
-            self._indptr = matrix["indptr"][:].astype(np.int64)
-            check_pointers(self._indptr, self.n_obs, matrix["indices"].shape[0], f"{self.path}: {name}")
+            with reading(self.path):
+                self._rows = sparse_dataset(matrix)
+                self._indptr = matrix["indptr"][:].astype(np.int64)
+                n_values = min(matrix[part].shape[0] for part in ("data", "indices"))
+            check_pointers(self._indptr, self.n_obs, n_values, f"{self.path}: {name}")
         else:
             self._rows = matrix
 
@@ -164,7 +166,8 @@ class ChunkedMatrix:
         if linear is None or self.format != "csc":
             return found
         if self._totals is None or self._totals[0] != linear:
-            self._totals = linear, self._columns.totals(linear)
+            with reading(self.path):
+                self._totals = linear, self._columns.totals(linear)
         return found._replace(totals=self._totals[1][start:stop])
 
     def chunks(
@@ -183,6 +186,11 @@ class ChunkedMatrix:
         it would judge the whole matrix.
         """
         places = judged_rows(self.n_obs, n_obs)
+        with reading(self.path):
+            matrix = self._picked(places)
+        return AnnData(matrix, obs=self.obs.iloc[places].copy(), var=self.var.copy(), uns=dict(self.uns))
+
+    def _picked(self, places: np.ndarray) -> sparse.csr_matrix:
         if self.format == "csc":
             matrix = self._columns.pick(places)
         else:
@@ -194,8 +202,7 @@ class ChunkedMatrix:
                 check_storage(block, f"{self.path}: {self.source}")
                 parts.append(sparse.csr_matrix(block[near - near[0]]))
             matrix = sparse.vstack(parts)
-        matrix = sparse.csr_matrix(matrix)
-        return AnnData(matrix, obs=self.obs.iloc[places].copy(), var=self.var.copy(), uns=dict(self.uns))
+        return sparse.csr_matrix(matrix)
 
     def _positions(self, columns: Sequence[int] | None) -> np.ndarray:
         places = np.arange(self.shape[1]) if columns is None else np.asarray(columns, dtype=np.int64)
@@ -209,11 +216,13 @@ class ChunkedMatrix:
         if not 0 <= start <= stop <= self.n_obs:
             raise ParameterError(f"Rows {start} to {stop} are not within the {self.n_obs} of {self.path}.")
         if self.format == "csc":
-            return Chunk(start, stop, self._columns.rows(start, stop, columns), None)
+            with reading(self.path):
+                return Chunk(start, stop, self._columns.rows(start, stop, columns), None)
         values = np.empty((stop - start, len(columns)), dtype=np.float32)
         totals = np.empty(stop - start) if linear else None
         for first, last in self._steps(start, stop):
-            block = self._rows[first:last]
+            with reading(self.path):
+                block = self._rows[first:last]
             check_storage(block, f"{self.path}: {self.source}")
             part = slice(first - start, last - start)
             picked = block[:, columns]
