@@ -1,0 +1,63 @@
+"""How long the statistics take on a large study: one command a subject.
+
+``python benchmarks/bench_statistics.py differential`` draws 100 donors x 20 cell types x 1,000 miRNAs, and
+prints the seconds of each test. Drawing the study is not counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import typer
+from anndata import AnnData
+
+from sicmir import stats, survival, toy_cells
+from sicmir.cut_off import cut_off
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@app.command()
+def differential(n_donors: int = 100, n_cell_types: int = 20, n_mirnas: int = 1000) -> None:
+    """Two groups, pairs, a mixed design and markers, with two covariates and a variance trend."""
+    options = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
+    options |= {"cell_type_key": "cell_type", "covariates": ["age", "batch"], "trend": True}
+    total = 0.0
+    for arms in ("unpaired", "paired", "mixed"):
+        study = toy_cells.donor_cells(n_donors, n_cell_types, n_mirnas, arms=arms)
+        total += _timed(f"differential, {arms}", lambda: stats.differential(study, **options))  # noqa: B023
+    total += _timed("markers", lambda: stats.markers(study))
+    typer.echo(f"{'all':<24}{total:8.1f} s")
+
+
+@app.command("survival")
+def of_survival(n_donors: int = 100, n_cell_types: int = 20, n_mirnas: int = 1000) -> None:
+    """A Cox model with two covariates of each miRNA in each cell type, and the sought cut of one miRNA."""
+    study = _with_outcome(toy_cells.donor_cells(n_donors, n_cell_types, n_mirnas, arms="unpaired"))
+    options = {"cell_type_key": "cell_type", "covariates": ["age", "batch"]}
+    total = _timed("Cox models", lambda: survival.cox(study, "time", "event", **options))
+    part = study[study.obs["cell_type"] == "type A"]
+    total += _timed("one cut-off", lambda: cut_off(part.X[:, 0], part.obs["time"], part.obs["event"]))
+    typer.echo(f"{'all':<24}{total:8.1f} s")
+
+
+def _with_outcome(study: AnnData) -> AnnData:
+    donors = study.obs["donor"].unique()
+    times = toy_cells.survival_times(np.zeros(len(donors))).set_index(donors)
+    for name in times:
+        study.obs[name] = times.loc[study.obs["donor"], name].to_numpy()
+    return study
+
+
+def _timed(name: str, call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - started
+    typer.echo(f"{name:<24}{seconds:8.1f} s")
+    return seconds
+
+
+if __name__ == "__main__":
+    app()
