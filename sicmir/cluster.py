@@ -172,8 +172,8 @@ def _bundle(model: str, weights_sha256: str) -> Bundle:
     if bundle.weights_sha256 != weights_sha256:
         raise BundleError(
             f"A worker finds another model in {model!r}: its weights are {bundle.weights_sha256[:12]}, "
-            f"expected {weights_sha256[:12]}. Install the same version of sicmir everywhere, or give a folder "
-            "that all machines share."
+            f"expected {weights_sha256[:12]}. Install the same version of sicmir everywhere, or give a "
+            "folder that all machines share."
         )
     return bundle
 
