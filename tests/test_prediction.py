@@ -396,6 +396,7 @@ def test_pooling_needs_units_and_labels(bundle):
 def test_the_transform_follows_the_units(bundle, units, n_genes, expected):
     values = small.samples(per=1e4, logarithm=np.log1p).X[:, :n_genes]
     values = np.ceil(values) if units == "counts" else values
+    values = small.samples(per=1e5).X[:, :n_genes] if units == "TPM/10" else values
     adata = ad.AnnData(values, var=pd.DataFrame(index=small.samples().var_names[:n_genes]))
     name, reason = choose_transform(bundle, read_units(adata, units=units))
     assert name == expected
