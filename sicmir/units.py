@@ -232,11 +232,9 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
         raise DataError(f"The table has no {source}; name a layer.")
     check_storage(matrix, source)
     n_rows, n_genes = matrix.shape
-    rows = matrix[judged_rows(n_rows)]
-    if not sparse.issparse(rows):
-        rows = np.nan_to_num(rows, posinf=np.inf, neginf=-np.inf)
-    rows = sparse.csr_matrix(rows)
-    values = rows.data[~np.isnan(rows.data)].astype(np.float64)
+    rows = sparse.csr_matrix(matrix[judged_rows(n_rows)])
+    rows.data = np.nan_to_num(rows.data, posinf=np.inf, neginf=-np.inf)
+    values = rows.data.astype(np.float64)
     if np.isinf(values).any():
         raise DataError(f"{source} holds infinite values; expected finite numbers, NaN where not measured.")
     low, high = values.min(initial=0.0), values.max(initial=0.0)
