@@ -71,7 +71,8 @@ def align(
     if duplicates not in ("error", "sum", "mean"):
         raise ParameterError(f'duplicates must be "error", "sum" or "mean", not {duplicates!r}.')
     check_observations(adata.obs_names, adata.n_vars, adata.X is not None)
-    check_storage(adata.X, "X")
+    if sparse.issparse(adata.X) or isinstance(adata.X, np.ndarray):  # others stay on disk
+        check_storage(adata.X, "X")
     units = str(adata.uns.get("sicmir", {}).get("units", ""))
     found = find_columns(read_names(adata, gene_key), min_coverage, duplicates)
     if found.repeated and duplicates == "sum" and "log" in units.lower():
