@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from sicmir import stats, survival, toy_cells
 from sicmir.cut_off import cut_off
-from sicmir.errors import ParameterError
+from sicmir.errors import DataError, ParameterError
 
 N_MIRNAS = 20
 """miRNAs of each cohort; one half is changed where an effect is planted."""
@@ -104,7 +104,8 @@ def power(
     -------
     DataFrame
         One row a trial and number of donors: ``trial, n_donors, effect, n_tests, rate, lower, upper``. A
-        test that is refused, for want of events, counts as none that found something.
+        test that is refused, for want of events or since condition and batch coincide by chance, counts as
+        none that found something.
 
     Raises
     ------
@@ -159,9 +160,7 @@ def pseudo_replication(
     for n_cells in tqdm(cells, desc="Pseudo-replication", unit="setting"):
         found: dict[str, list[np.ndarray]] = {"cells": [], "donors": []}
         for i in range(n_seeds):
-            adata = toy_cells.donor_cells(
-                n_donors, 1, N_MIRNAS, arms="unpaired", cells=n_cells, seed=seed + i
-            )
+            adata, _ = _study(n_donors, 0.0, seed + i, cells=n_cells)
             found["cells"].append(_cells_as_replicates(adata))
             found["donors"].append(stats.differential(adata, **_CONTRAST)["p"].to_numpy())
         for unit, p in found.items():
@@ -170,22 +169,28 @@ def pseudo_replication(
     return pd.DataFrame(rows)
 
 
+def _study(
+    n_donors: int, effect: float, seed: int, arms: toy_cells.Arms = "unpaired", **options: float
+) -> tuple[AnnData, np.ndarray]:
+    """One cell type under two conditions, and which miRNAs differ."""
+    changed = N_MIRNAS // 2 if effect else 0
+    adata = toy_cells.donor_cells(
+        n_donors, 1, N_MIRNAS, arms=arms, effect=effect, n_changed=changed, seed=seed, **options
+    )
+    return adata, adata.uns["truth"]["effects"]["type A"].to_numpy() != 0
+
+
 def _conditions(
     arms: toy_cells.Arms, covariates: Sequence[str] = (), batch_sd: float = 0.0, trend: bool = False
 ) -> Callable[[int, float, int], tuple[np.ndarray, np.ndarray]]:
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        adata = toy_cells.donor_cells(
-            n_donors,
-            1,
-            N_MIRNAS,
-            arms=arms,
-            effect=effect,
-            n_changed=N_MIRNAS // 2 if effect else 0,
-            batch_sd=batch_sd,
-            seed=seed,
-        )
-        found = stats.differential(adata, **_CONTRAST, covariates=covariates, trend=trend)
-        return found["p"].to_numpy(), adata.uns["truth"]["effects"]["type A"].to_numpy() != 0
+        adata, planted = _study(n_donors, effect, seed, arms, batch_sd=batch_sd)
+        try:
+            found = stats.differential(adata, **_CONTRAST, covariates=covariates, trend=trend)
+        except DataError:
+            # Few donors: by chance all of one condition are in one batch, which is refused.
+            return np.full(N_MIRNAS, np.nan), planted
+        return found["p"].to_numpy(), planted
 
     return p_values
 
@@ -204,17 +209,8 @@ def _cells_as_replicates(adata: AnnData) -> np.ndarray:
 
 
 def _cells(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    adata = toy_cells.donor_cells(
-        n_donors,
-        1,
-        N_MIRNAS,
-        arms="unpaired",
-        effect=effect,
-        n_changed=N_MIRNAS // 2 if effect else 0,
-        cells=20,
-        seed=seed,
-    )
-    return _cells_as_replicates(adata), adata.uns["truth"]["effects"]["type A"].to_numpy() != 0
+    adata, planted = _study(n_donors, effect, seed, cells=20)
+    return _cells_as_replicates(adata), planted
 
 
 def _cohort(n_donors: int, effect: float, seed: int, *, halves: bool = False, turns: bool = False) -> AnnData:

@@ -34,6 +34,9 @@ def test_power_rises_with_donors_and_is_told_for_sound_tests():
     assert (rates[60] > 0.8).all()
     refused = calibration.power(["Cox, covariates"], [12], n_seeds=2).iloc[0]
     assert (refused["rate"], refused["n_tests"]) == (0, 2)
+    few = calibration.power(["two groups, covariates"], [6], effect=5, n_seeds=20).iloc[0]
+    assert few["n_tests"] == 200
+    assert 0 < few["rate"] < 1
 
 
 def test_cells_taken_for_replicates_find_what_is_not_there_and_donors_do_not():
