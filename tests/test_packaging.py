@@ -31,7 +31,7 @@ def pins():
 
 def test_every_dependency_is_pinned_within_its_range(pins):
     extras = PROJECT["optional-dependencies"]
-    for text in [*PROJECT["dependencies"], *extras["book"], *extras["test"]]:
+    for text in [*PROJECT["dependencies"], *extras["book"], *extras["test"], *extras["dask"]]:
         requirement = Requirement(text)
         version = pins.get(normal(requirement.name))
         assert version, f"{requirement.name} is in pyproject.toml but not in constraints.txt"
@@ -45,6 +45,8 @@ def test_conda_environment_is_a_wrapper_around_the_same_files():
     *conda, pip = environment["dependencies"]
     assert pip == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
     assert conda == ["python=3.11", "pip"]
+    # The parts of the package that need an extra are tested with it.
+    assert set(PROJECT["optional-dependencies"]["dask"]) <= set(PROJECT["optional-dependencies"]["test"])
     assert PROJECT["requires-python"] == ">=3.11"
 
 

@@ -363,9 +363,9 @@ def test_a_run_that_was_stopped_goes_on(cells, model, tmp_path, monkeypatch, nam
         predict_file(cells, out, model, **options)
 
 
-@pytest.mark.parametrize(("name", "options"), [KINDS[0], KINDS[2]])
-def test_a_run_that_is_killed_loses_nothing(cells, model, tmp_path, name, options):
-    """Ten times kill -9, at a random moment after the next rows are noted."""
+@pytest.mark.parametrize(("name", "options", "times"), [(*KINDS[0], 10), (*KINDS[2], 3)])
+def test_a_run_that_is_killed_loses_nothing(cells, model, tmp_path, name, options, times):
+    """Some times kill -9, at a random moment after the next rows are noted."""
     options = {"chunk_size": 1, "min_cells": 1} | options
     whole, out = tmp_path / f"whole_{name}", tmp_path / name
     predict_file(cells, whole, model, **options)
@@ -373,7 +373,7 @@ def test_a_run_that_is_killed_loses_nothing(cells, model, tmp_path, name, option
     context.set_forkserver_preload(["sicmir.streaming"])
     progress = part_folder.part_folder(out) / part_folder.PROGRESS
     seen = [0]
-    for _ in range(10):
+    for _ in range(times):
         process = context.Process(target=killed_run.run, args=(cells, out, model, options))
         process.start()
         while process.is_alive() and (not progress.exists() or noted(progress) < seen[-1] + 2):
