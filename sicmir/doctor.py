@@ -12,7 +12,18 @@ from sicmir import __version__, paths
 from sicmir.errors import BundleError
 from sicmir.model import SHIPPED, Bundle, load_model
 
-PACKAGES = ("numpy", "scipy", "pandas", "anndata", "scikit-learn", "scanpy", "torch")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "anndata",
+    "h5py",
+    "zarr",
+    "scikit-learn",
+    "scanpy",
+    "torch",
+    "distributed",
+)
 """Packages whose versions are told. They are looked up, not imported."""
 
 VARIABLES = ("SICMIR_THREADS", "OMP_NUM_THREADS")

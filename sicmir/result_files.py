@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -216,21 +217,19 @@ def _write_tables(predicted: AnnData, parts: list[Path]) -> None:
 
 def _write_matrix(matrix: Any, rows: pd.Index, columns: pd.Index, part: Path) -> None:
     """Write observations × miRNAs as text or row groups, some rows at a time."""
-    writer = None
-    for start in range(0, len(rows), ROWS):
-        names = rows[start : start + ROWS].rename("observation")
-        table = pd.DataFrame(matrix[start : start + ROWS], index=names, columns=columns)
-        if part.suffix == ".csv":
-            first = start == 0
-            table.to_csv(
-                part, float_format="%.6g", lineterminator="\n", header=first, mode="w" if first else "a"
-            )
-            continue
-        content = pa.Table.from_pandas(table.reset_index(), preserve_index=False)
-        writer = writer or pq.ParquetWriter(part, content.schema)
-        writer.write_table(content)
-    if writer:
-        writer.close()
+    with ExitStack() as stack:
+        writer = None
+        for start in range(0, len(rows), ROWS):
+            names = rows[start : start + ROWS].rename("observation")
+            table = pd.DataFrame(matrix[start : start + ROWS], index=names, columns=columns)
+            if part.suffix == ".csv":
+                options = {"header": True, "mode": "w"} if start == 0 else {"header": False, "mode": "a"}
+                table.to_csv(part, float_format="%.6g", lineterminator="\n", **options)
+                continue
+            content = pa.Table.from_pandas(table.reset_index(), preserve_index=False)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(part, content.schema))
+            writer.write_table(content)
 
 
 def _plain(value: Any) -> Any:
