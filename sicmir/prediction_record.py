@@ -63,7 +63,7 @@ def described(
             "synthetic": bool(training.get("synthetic", False)),
         },
         "interval_level": float(bundle.card.get("interval_level", np.nan)),
-        "notes": np.array(_notes(bundle, rows["abstained"].mean()), dtype=str),
+        "notes": np.array(_notes(bundle, rows["abstained"].mean(), made.transform), dtype=str),
         "version": __version__,
     }
     return result
@@ -87,10 +87,12 @@ def _trust_columns(bundle: Bundle) -> pd.DataFrame:
     return table
 
 
-def _notes(bundle: Bundle, abstained: float) -> list[str]:
+def _notes(bundle: Bundle, abstained: float, transform: str) -> list[str]:
     notes = {
         "Most observations are abstained. Single cells hold too few reads to be judged alone: pool them by "
         "cell type and donor (by). Otherwise look at the units.": abstained > 0.5,
+        "By 'cohort', what is predicted of an observation depends on those submitted with it.": transform
+        == "cohort",
         "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM,
         f"The predictions are in the unit {bundle.units}, not {LOG2_RPM}.": bundle.units != LOG2_RPM,
         "The model has no prediction intervals: lower and upper are NaN.": not has_intervals(bundle),
