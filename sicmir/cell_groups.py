@@ -112,7 +112,7 @@ def weighted_sums(
 
 def _pieces(source: AnnData | ChunkedMatrix) -> Iterator[tuple[int, int, np.ndarray | sparse.spmatrix]]:
     if not isinstance(source, AnnData):
-        yield from (chunk[:3] for chunk in source.chunks(chunk_size=_PIECE))
+        yield from source.pieces(_PIECE)
         return
     step = source.n_obs if getattr(source.X, "format", "") == "csc" else _PIECE
     for start in range(0, source.n_obs, step):

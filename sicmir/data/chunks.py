@@ -179,6 +179,16 @@ class ChunkedMatrix:
         for start in range(0, self.n_obs, chunk_size):
             yield self.chunk(start, min(start + chunk_size, self.n_obs), columns, linear)
 
+    def pieces(self, size: int) -> Iterator[tuple[int, int, np.ndarray | sparse.csr_matrix]]:
+        """Go through all rows and columns, up to ``size`` rows at a time, sparse where rows are stored so."""
+        for start in range(0, self.n_obs, size):
+            stop = min(start + size, self.n_obs)
+            if self.format != "csr":
+                yield start, stop, self.rows(start, stop)
+                continue
+            for first, last in self._steps(start, stop):
+                yield first, last, self._block(first, last)
+
     def sample(self, n_obs: int = N_JUDGED) -> AnnData:
         """Read up to ``n_obs`` evenly spaced rows of all columns; ``X`` is this matrix, sparse.
 
@@ -198,8 +208,7 @@ class ChunkedMatrix:
             height = (self._rows.chunks or (1,))[0] if self.format == "dense" else 1
             parts = []
             for near in np.split(places, np.flatnonzero(np.diff(places // height)) + 1):
-                block = self._rows[int(near[0]) : int(near[-1]) + 1]
-                check_storage(block, f"{self.path}: {self.source}")
+                block = self._block(int(near[0]), int(near[-1]) + 1)
                 parts.append(sparse.csr_matrix(block[near - near[0]]))
             matrix = sparse.vstack(parts)
         return sparse.csr_matrix(matrix)
@@ -221,15 +230,20 @@ class ChunkedMatrix:
         values = np.empty((stop - start, len(columns)), dtype=np.float32)
         totals = np.empty(stop - start) if linear else None
         for first, last in self._steps(start, stop):
-            with reading(self.path):
-                block = self._rows[first:last]
-            check_storage(block, f"{self.path}: {self.source}")
+            block = self._block(first, last)
             part = slice(first - start, last - start)
             picked = block[:, columns]
             values[part] = picked.toarray() if sparse.issparse(picked) else picked
             if linear and totals is not None:
                 totals[part] = row_totals(block, linear)
         return Chunk(start, stop, values, totals)
+
+    def _block(self, start: int, stop: int) -> np.ndarray | sparse.csr_matrix:
+        """Rows as stored, all columns."""
+        with reading(self.path):
+            block = self._rows[start:stop]
+        check_storage(block, f"{self.path}: {self.source}")
+        return block
 
     def _steps(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Cut rows into pieces of ``SOURCE_BYTES``; those of dense matrices along the chunks of the file."""
