@@ -280,15 +280,18 @@ def _judge(
             return record("", "", np.nan, "There is no value but 0 and 1.")
         return record("counts", "", np.nan, "All values are whole numbers.")
     total = _even_total(rows, 1.0)
-    if total:
-        units, per = _of_total(total)
+    units, per = _of_total(total)
+    logs = LOGARITHMS if values.max() < MAX_LOG else {}
+    even = {name: _even_total(rows, base) for name, (_, base) in logs.items()}
+    # Where samples are much alike, as replicates are, the totals of their logarithms are even as well.
+    usual = [name for name, found in even.items() if found and _of_total(found)[0] in LINEAR]
+    hint = _scanpy_logarithm(adata) if source in ("X", "raw") else ""
+    if total and (units in LINEAR or not (usual or (hint and logs))):
         return record(units, "", per, f"The totals of all genes are even, {total:.6g}.")
-    if values.max() >= MAX_LOG:
+    if not logs:
         why = f"Values of {MAX_LOG:g} and more are no logarithms, and the totals are uneven."
         return record(UNKNOWN, "", np.nan, why)
-    even = {name: _even_total(rows, base) for name, (_, base) in LOGARITHMS.items()}
-    fitting = [name for name, total in even.items() if total]
-    hint = _scanpy_logarithm(adata) if source in ("X", "raw") else ""
+    fitting = usual or [name for name, found in even.items() if found]
     if len(fitting) == 1 and hint in ("", fitting[0]):
         units, per = _of_total(even[fitting[0]])
         why = f"The inverse of {fitting[0]} makes the totals of all genes even, {even[fitting[0]]:.6g}."

@@ -169,6 +169,20 @@ def test_names_of_matrices(counts):
         recognise(ad.AnnData(layers={"a": counts}), layer="X")
 
 
+@pytest.mark.parametrize(("total", "name"), [(1e4, "log1p(CP10K)"), (1e6, "log1p(CPM or TPM)")])
+def test_logarithms_of_replicates_are_not_taken_for_linear_values(total, name):
+    """Their own totals are as even as those of linear values."""
+    values = np.random.default_rng(0).negative_binomial(0.5, 0.1, (6, N_GENES))
+    logs = np.log1p(per(values, total))
+    assert np.ptp(logs.sum(axis=1)) < 0.05 * logs.sum(axis=1).mean()
+    assert recognise(table(logs)).units == name
+    assert recognise(table(per(values, 3210.5))).units == "linear, every total 3210.5"
+    told = table(logs[:, :5500])
+    told.uns["log1p"] = {"base": None}  # genes were left out, and every base gives even totals
+    with pytest.raises(ParameterError, match="cannot be told"):
+        recognise(told)
+
+
 # Given and recorded
 
 
