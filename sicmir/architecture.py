@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from sicmir.errors import ParameterError
+from sicmir.threads import asked_threads
 
 LayerOrder = Literal["relu-norm", "norm-relu", "mixed"]
 """Order within the hidden layers. ``relu-norm``: ReLU, then batch normalisation; ``norm-relu``: the other
@@ -100,11 +100,9 @@ def torch_threads() -> Iterator[None]:
     ParameterError
         If ``SICMIR_THREADS`` is not a positive whole number.
     """
-    text = os.environ.get("SICMIR_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
-        raise ParameterError(f"SICMIR_THREADS: expected a positive whole number, found {text!r}.")
+    threads = asked_threads() or 1
     before = torch.get_num_threads()
-    torch.set_num_threads(int(text))
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

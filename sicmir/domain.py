@@ -160,8 +160,11 @@ class Domain:
         are those of :meth:`score`, which tells of parameters and errors, where they have been computed.
         """
         scores = self.score(X) if scores is None else scores
-        size = self._judged(np.asarray(X, dtype=np.float64)).sum(axis=1)
-        limits = {level: np.interp(size, self.sizes_, table) for level, table in self.thresholds_.items()}
+        return self.graded(scores, self._judged(np.asarray(X, dtype=np.float64)).sum(axis=1))
+
+    def graded(self, scores: np.ndarray, n_genes: np.ndarray) -> np.ndarray:
+        """Level of each sample from its score and the number of genes that were judged."""
+        limits = {level: np.interp(n_genes, self.sizes_, table) for level, table in self.thresholds_.items()}
         choices = [np.isnan(scores), scores < limits["far"], scores < limits["outside"]]
         return np.select(choices, ["unknown", "far", "outside"], "inside")
 

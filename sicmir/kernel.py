@@ -187,12 +187,12 @@ class MaskedKernelRidge:
         result[:, self.kept_] = self.centre_ + inputs @ self.coef_ + near @ self.dual_
         scale = self.linear / inputs.shape[1]
         cross = near + scale * linear_kernel(inputs, self.centres_)
-        explained = solve_triangular(self._factor(), cross.T, lower=True, check_finite=False)
+        explained = solve_triangular(self.factor(), cross.T, lower=True, check_finite=False)
         variance = 1 + scale * (inputs**2).sum(axis=1) - (explained**2).sum(axis=0)
         return result, np.sqrt(np.maximum(variance, MIN_VARIANCE))
 
-    def _factor(self) -> np.ndarray:
-        """Cholesky factor of the covariance of the centres, made once."""
+    def factor(self) -> np.ndarray:
+        """Lower Cholesky factor of the covariance of the training samples, made once."""
         if not hasattr(self, "factor_"):
             covariance = self.linear / self.centres_.shape[1] * linear_kernel(self.centres_)
             covariance += self._near(self.centres_, self.centres_) + self.noise * np.eye(len(self.centres_))

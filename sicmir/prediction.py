@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import conformal
 from sicmir.errors import DataError, ParameterError
+from sicmir.inference import ABSTAIN, Block, predict_rows
 from sicmir.model import Bundle, load_model
+from sicmir.model_input import ModelInput
 from sicmir.normalise import TransformName
-from sicmir.prediction_input import ModelInput, in_training_units, prepare
-from sicmir.prediction_record import LOG2_RPM, described, has_intervals, summary
+from sicmir.prediction_input import prepare
+from sicmir.prediction_record import LOG2_RPM, described, summary
 
 __all__ = ["ABSTAIN", "BLOCK", "LOG2_RPM", "Block", "predict", "predict_block", "predict_prepared", "summary"]
 
-ABSTAIN = ("far", "unknown")
-"""Levels of :class:`sicmir.domain.Domain` at which nothing is predicted; ``outside`` is only flagged."""
-
 BLOCK = 2000
 """Rows that are predicted at a time."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Block:
-    """Predictions of some rows, in the units of the bundle.
-
-    Attributes
-    ----------
-    predicted, lower, upper
-        Rows × miRNAs, float32. NaN throughout where abstained; the bounds also where a miRNA has no interval.
-    coverage
-        Share of the genes of the model that were measured and that the transform could use, 0 to 1.
-    domain_score
-        As :meth:`sicmir.domain.Domain.score` gives it; NaN where it was not judged.
-    in_domain
-        Whether the row is like the training data; of a bundle without a domain, whether it has enough genes.
-    abstained
-        Whether nothing is predicted.
-    """
-
-    predicted: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    coverage: np.ndarray
-    domain_score: np.ndarray
-    in_domain: np.ndarray
-    abstained: np.ndarray
 
 
 def predict_block(
@@ -97,20 +67,9 @@ def predict_block(
     bundle.check_landmarks(landmarks)
     if not 0 <= min_coverage <= 1:
         raise ParameterError(f"min_coverage must lie between 0 and 1, not {min_coverage!r}.")
-    inputs = in_training_units(bundle, landmarks, transform)
-    coverage = (~np.isnan(inputs)).mean(axis=1)
-    enough = (coverage > 0) & (coverage >= min_coverage)
-    score, in_domain, shown = np.full(len(inputs), np.nan), enough.copy(), enough.copy()
-    # A predictor with a transform of its own is not given training units, which the domain needs.
-    if bundle.domain is not None and (bundle.rescale is not None or transform == "frozen") and enough.any():
-        score[enough] = bundle.domain.score(inputs[enough])
-        level = bundle.domain.level(inputs[enough])
-        in_domain[enough] = level == "inside"
-        shown[enough] = ~np.isin(level, ABSTAIN) if abstain else True
-    predicted, lower, upper = np.full((3, len(inputs), len(bundle.mirnas)), np.nan, dtype=np.float32)
-    if shown.any():
-        predicted[shown], lower[shown], upper[shown] = _with_bounds(bundle, inputs[shown])
-    return Block(predicted, lower, upper, coverage, score, in_domain, ~shown)
+    out = Block.empty(len(landmarks), len(bundle.mirnas))
+    predict_rows(bundle, lambda start, stop: landmarks[start:stop], transform, min_coverage, abstain, out)
+    return out
 
 
 def predict(
@@ -182,6 +141,20 @@ def predict(
         If units are needed and cannot be told, or an option does not fit.
     BundleError
         If the bundle is not there, damaged, or one of other genes.
+
+    Examples
+    --------
+    >>> import anndata, numpy, sicmir
+    >>> genes = sicmir.panel.landmarks()["symbol"]
+    >>> counts = numpy.random.default_rng(0).poisson(50, (3, len(genes)))
+    >>> noise = anndata.AnnData(counts.astype("float32"), var={"symbol": genes.to_numpy()})
+    >>> predicted = sicmir.predict(noise, gene_key="symbol")
+    >>> predicted.shape
+    (3, 471)
+    >>> predicted.obs["abstained"].tolist()  # noise is like no tumour: NaN and no number
+    [True, True, True]
+    >>> predicted.uns["sicmir"]["units_record"]["units"]
+    'counts'
     """
     if not isinstance(adata, AnnData) or adata.isbacked:
         found = "one backed by a file" if isinstance(adata, AnnData) else type(adata).__name__
@@ -201,24 +174,17 @@ def predict_prepared(
     n = made.aligned.n_obs
     # A cohort is what is submitted together.
     step = n if made.transform == "cohort" else BLOCK
-    parts: dict[str, np.ndarray] = {}
+    out = Block.empty(n, len(bundle.mirnas))
     silent = {} if progress and n > step else {"disable": True}
     for start in tqdm(range(0, n, step), desc="Predicting", unit="block", **silent):
-        stop = min(start + step, n)
-        block = predict_block(bundle, made.values(start, stop), made.transform, min_coverage, abstain)
-        for name, part in vars(block).items():
-            parts.setdefault(name, np.empty((n, *part.shape[1:]), part.dtype))[start:stop] = part
-    result = described(bundle, made, made.obs, made.uns, parts, min_coverage, abstain)
-    result.X = parts["predicted"]
-    result.layers.update(lower=parts["lower"], upper=parts["upper"])
+        rows = slice(start, min(start + step, n))
+        predict_rows(bundle, partial(_read, made, start), made.transform, min_coverage, abstain, out[rows])
+    result = described(bundle, made, made.obs, made.uns, vars(out), min_coverage, abstain)
+    result.X = out.predicted
+    result.layers.update(lower=out.lower, upper=out.upper)
     return result
 
 
-def _with_bounds(bundle: Bundle, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predicted, lower and upper bound; rows × miRNAs."""
-    predicted, spread = bundle.predict_with_spread(inputs)
-    lower = upper = np.full_like(predicted, np.nan)
-    if has_intervals(bundle):
-        frame = pd.DataFrame(predicted, columns=bundle.mirnas)
-        lower, upper = map(np.asarray, conformal.intervals(frame, bundle.trust["half_width"], spread))
-    return np.maximum(predicted, 0) if bundle.units == LOG2_RPM else predicted, lower, upper
+def _read(made: ModelInput, first: int, start: int, stop: int) -> np.ndarray:
+    """Rows ``start`` to ``stop``, counted from the row ``first``."""
+    return made.values(first + start, first + stop)

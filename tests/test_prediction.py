@@ -141,7 +141,7 @@ def test_rows_far_from_the_training_data_are_abstained_or_flagged(bundle, rows):
 
 def test_levels_of_the_domain(bundle, rows, monkeypatch):
     levels = np.array(["inside", "outside", "far", "unknown"])
-    monkeypatch.setattr(type(bundle.domain), "level", lambda self, X: levels)
+    monkeypatch.setattr(type(bundle.domain), "graded", lambda self, scores, n_genes: levels)
     done = predict_block(bundle, rows[:4], "frozen")
     assert done.in_domain.tolist() == [True, False, False, False]
     assert done.abstained.tolist() == [False, False, True, True]
