@@ -1,4 +1,4 @@
-"""Build the book: run what is stale, write the data and status pages, render to HTML."""
+"""Build the book: run what is stale, write the data, status and manual pages, render to HTML."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from sicmir import paths
 from sicmir.data.manifest import Manifest, load_manifest
 from sicmir.errors import FetchError, PageError, ParameterError
+from sicmir.manual import command_page, function_page
 from sicmir.pages import Page, load_pages
 from sicmir.report import size
 from sicmir.runner import Run, read_status, run_page
@@ -84,6 +85,8 @@ def build(
                 data_page(load_manifest(root / "data_manifest.yaml"), pages), encoding="utf-8"
             )
             (generated / "status.md").write_text(status_page(pages, failures, root), encoding="utf-8")
+            (generated / "functions.md").write_text(function_page(), encoding="utf-8")
+            (generated / "command.md").write_text(command_page(), encoding="utf-8")
             for page in pages.values():
                 _write_placeholder(page, root)
             _render(book)

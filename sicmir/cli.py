@@ -68,7 +68,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(epilog="Example: sicmir fetch tcga-small")
 def fetch(key: Annotated[str, typer.Argument(help="Key of a data set; `sicmir data` lists them.")]) -> None:
     """Download the files of a data set into the cache and check them."""
     from sicmir import data
@@ -77,7 +77,7 @@ def fetch(key: Annotated[str, typer.Argument(help="Key of a data set; `sicmir da
         typer.echo(path)
 
 
-@app.command()
+@app.command(epilog="Example: sicmir data")
 def data() -> None:
     """List the data sets of the manifest, with size, licence and where they are."""
     from sicmir import data
@@ -88,7 +88,7 @@ def data() -> None:
         typer.echo(f"{row.key}: {row.title} ({size(row.bytes)}{more}, {row.state})\n    {row.licence}")
 
 
-@app.command()
+@app.command(epilog="Example: sicmir train toy --out my-model --method kernel")
 def train(
     dataset: Annotated[str, typer.Argument(help="Manifest key, or folder with a paired data set.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
@@ -102,7 +102,7 @@ def train(
     typer.echo(f"The model bundle is in {out}.")
 
 
-@app.command(name="import-published")
+@app.command(name="import-published", epilog="Example: sicmir import-published DNN_miRNA.pth --out published")
 def import_published(
     out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
     weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
@@ -119,7 +119,7 @@ def import_published(
     typer.echo(f"The model bundle is in {out}. Its predictions are z-scores, not log2(RPM+1).")
 
 
-@app.command(name="verify-published")
+@app.command(name="verify-published", epilog="Example: sicmir verify-published")
 def verify_published(
     weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
 ) -> None:
@@ -138,7 +138,7 @@ def verify_published(
     )
 
 
-@app.command()
+@app.command(epilog="Example: sicmir predict cells.h5ad mirnas.h5ad --by cell_type,donor")
 def predict(
     source: Annotated[
         Path,
@@ -209,7 +209,7 @@ def predict(
     typer.echo(f"{done.summary}\nWritten to {out}.")
 
 
-@app.command()
+@app.command(epilog="Example: sicmir doctor")
 def doctor(
     model: Annotated[str, typer.Option(help="Folder of a model bundle to look at.")] = "default",
 ) -> None:
@@ -221,7 +221,7 @@ def doctor(
     raise typer.Exit(0 if found.well else 1)
 
 
-@app.command(cls=_Pairs)
+@app.command(cls=_Pairs, epilog="Example: sicmir run 10_training -p dataset toy -p seed 3")
 def run(
     page: Annotated[str, typer.Argument(help="Id of a page; `sicmir pages` lists them.")],
     parameter: Annotated[
@@ -261,7 +261,7 @@ def run(
     typer.echo(f"{page} ran in {done.seconds:.0f} s on {done.data} data: {done.path}")
 
 
-@app.command()
+@app.command(epilog="Example: sicmir pages")
 def pages() -> None:
     """List the pages of the book with their profiles and parameters."""
     from sicmir import pages, paths
@@ -271,7 +271,7 @@ def pages() -> None:
         _print_parameters(pages.declared(paths.project() / page.notebook).values())
 
 
-@app.command()
+@app.command(epilog="Example: sicmir book --profile ci")
 def book(
     profile: Annotated[str, typer.Option(help="ci (minutes) or full.")] = "ci",
     force: Annotated[

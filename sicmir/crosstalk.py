@@ -163,6 +163,14 @@ def crosstalk(
     ----------
     The terms but for grades, prior and matched genes follow miRTalk: Shao et al. 2025,
     doi:10.1186/s13059-025-03566-x.
+
+    Examples
+    --------
+    >>> from sicmir import crosstalk, toy_crosstalk
+    >>> cells, mirna, targets = toy_crosstalk.crosstalk_cells(n_donors=5, n_types=4, seed=1)
+    >>> result = crosstalk.crosstalk(cells, mirna, targets, n_permutations=199, progress=False)
+    >>> result.table.columns[:4].tolist()
+    ['sender', 'receiver', 'mirna', 'score']
     """
     if n_permutations < 1:
         raise ParameterError(f"n_permutations should be at least 1; found {n_permutations!r}.")
@@ -217,6 +225,14 @@ def summarise_pairs(table: pd.DataFrame, fdr: float = 0.05) -> pd.DataFrame:
     ------
     ParameterError
         If ``fdr`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from sicmir import crosstalk, toy_crosstalk
+    >>> cells, mirna, targets = toy_crosstalk.crosstalk_cells(n_donors=5, n_types=4, seed=1)
+    >>> result = crosstalk.crosstalk(cells, mirna, targets, n_permutations=199, progress=False)
+    >>> len(crosstalk.summarise_pairs(result.table, fdr=0.2)) > 0
+    True
     """
     if not 0 < fdr < 1:
         raise ParameterError(f"fdr should lie between 0 and 1; found {fdr!r}.")
@@ -255,6 +271,14 @@ def ablation(result: Crosstalk, k: int = 20) -> pd.DataFrame:
     ------
     ParameterError
         If there is one term only, or ``k`` is out of range.
+
+    Examples
+    --------
+    >>> from sicmir import crosstalk, toy_crosstalk
+    >>> cells, mirna, targets = toy_crosstalk.crosstalk_cells(n_donors=5, n_types=4, seed=1)
+    >>> result = crosstalk.crosstalk(cells, mirna, targets, n_permutations=199, progress=False)
+    >>> crosstalk.ablation(result, k=10).index.tolist()
+    ['biogenesis', 'abundance', 'sorting', 'trust', 'risc', 'repression']
     """
     used, full = result.terms.used, result.table
     full = full[full["counted"]].set_index(["sender", "receiver", "mirna"])["score"]

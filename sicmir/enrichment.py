@@ -20,7 +20,7 @@ GeneSets = Mapping[str, Sequence[str]]
 
 
 def load_gene_sets(source: str | Path) -> dict[str, list[str]]:
-    """Read gene sets.
+    r"""Read gene sets.
 
     Parameters
     ----------
@@ -39,6 +39,15 @@ def load_gene_sets(source: str | Path) -> dict[str, list[str]]:
         If it holds no gene sets.
     ManifestError, FetchError, ReadError, ParameterError
         As :func:`sicmir.data.load` does.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sicmir import enrichment
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "sets.gmt")
+    >>> _ = path.write_text("PROTEASOME\tsource\tPSME1\tPSMB8\n")
+    >>> enrichment.load_gene_sets(path)
+    {'PROTEASOME': ['PSME1', 'PSMB8']}
     """
     found = load(source)
     if not isinstance(found, ad.AnnData) or found.uns["sicmir"].get("modality") != "gene_sets":
@@ -87,6 +96,17 @@ def over_representation(
         If no gene is given, one is not in the background, or no set has a size that fits.
     ParameterError
         If sizes are out of range.
+
+    Examples
+    --------
+    >>> from sicmir import enrichment, panel
+    >>> genes = panel.landmarks()["symbol"].tolist()
+    >>> sets = {"first": genes[:20], "last": genes[-20:]}
+    >>> enrichment.over_representation(genes[:10], sets, genes)[["size", "overlap"]]
+           size  overlap
+    set
+    first    20       10
+    last     20        0
     """
     if not 1 <= min_size <= max_size:
         raise ParameterError(f"Expected 1 <= min_size <= max_size, found {min_size!r} and {max_size!r}.")
@@ -158,6 +178,18 @@ def target_enrichment(
         If there is no such miRNA, it is not counted, or an option is out of range.
     DataError
         If it has no edge below ``fdr``, or as :func:`over_representation`.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> from sicmir import enrichment, network
+    >>> mrna, mirna = sicmir.toy.paired_bulk(20, 2, 1800, 20, normal_fraction=0)
+    >>> targets = mirna.uns["truth"]["targets"]
+    >>> edges = network.edges(mirna, mrna, targets)
+    >>> name = edges.sort_values("q")["mirna"].iloc[0]
+    >>> own = edges.loc[edges["mirna"] == name, "gene"].tolist()
+    >>> enrichment.target_enrichment(edges, name, {"half": own[::2]}, fdr=0.2, min_size=2).index.tolist()
+    ['half']
     """
     if background not in ("own", "all") or not 0 < fdr < 1:
         raise ParameterError(

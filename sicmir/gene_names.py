@@ -39,6 +39,14 @@ def landmarks() -> pd.DataFrame:
     References
     ----------
     Subramanian et al. 2017, doi:10.1016/j.cell.2017.10.049 (the landmark genes).
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> sicmir.panel.landmarks()[["symbol", "entrez", "ensembl"]].head(2)
+      symbol  entrez          ensembl
+    0  PSME1    5720  ENSG00000092010
+    1  CISD1   55847  ENSG00000122873
     """
     return _table().copy()
 

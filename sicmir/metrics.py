@@ -98,6 +98,16 @@ def per_mirna(
     Out-of-fold predictions of a constant such as the cohort mean correlate *negatively* with the held-out
     values within a cohort, since leaving high samples out lowers the mean. Give ``cohort`` labels that join
     cohort and fold to see that such a prediction is constant (NaN).
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> _, mirna = sicmir.toy.paired_bulk(n_donors=20, n_cohorts=2, n_genes=977, n_mirnas=10)
+    >>> table = sicmir.metrics.per_mirna(mirna.to_df(), mirna.to_df() + 0.5, mirna.obs["cohort"])
+    >>> table[["pearson", "rmse"]].round(2).drop_duplicates()
+                 pearson  rmse
+    mirna
+    toy-miR-001      1.0   0.5
     """
     x, y, mirnas, groups = matched(observed, predicted, cohort, names=names)
     check_min_samples(min_samples)
@@ -131,6 +141,14 @@ def summary(table: pd.DataFrame) -> pd.Series:
     ------
     DataError
         If a metric's column is absent.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> _, mirna = sicmir.toy.paired_bulk(n_donors=20, n_cohorts=2, n_genes=977, n_mirnas=10)
+    >>> table = sicmir.metrics.per_mirna(mirna.to_df(), mirna.to_df() + 0.5, mirna.obs["cohort"])
+    >>> float(sicmir.metrics.summary(table).filter(like="rmse").iloc[0].round(2))
+    0.5
     """
     absent = [name for name in METRICS if name not in table]
     if absent:
@@ -169,6 +187,13 @@ def detected(mirna: Matrix, threshold_rpm: float = 1.0, fraction: float = 0.5) -
         If a value is negative or infinite, hence not log2(RPM+1).
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> import numpy, sicmir
+    >>> rpm = numpy.array([[100.0, 0.0], [50.0, 0.5], [0.0, 0.2]])
+    >>> sicmir.metrics.detected(numpy.log2(rpm + 1)).tolist()
+    [True, False]
     """
     if threshold_rpm < 0 or not 0 < fraction <= 1:
         raise ParameterError(
@@ -199,6 +224,15 @@ def matched(
     ------
     DataError
         If labels or shapes do not agree, a value is infinite, or a sample has no label.
+
+    Examples
+    --------
+    >>> import pandas, sicmir
+    >>> observed = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["s1", "s2"])
+    >>> predicted = observed[["b", "a"]].loc[["s2", "s1"]]
+    >>> *values, names, _ = sicmir.metrics.matched(observed, predicted, ["x", "y"])
+    >>> bool((values[0] == values[1]).all()), list(names)
+    (True, ['a', 'b'])
     """
     if isinstance(observed, pd.DataFrame) != isinstance(predicted, pd.DataFrame):
         raise DataError("Give observed and predicted both as DataFrames or both as arrays.")

@@ -109,6 +109,14 @@ def findings(result: pd.DataFrame, fdr: float = 0.05) -> pd.DataFrame:
     ------
     ParameterError
         If ``fdr`` is out of range.
+
+    Examples
+    --------
+    >>> from sicmir import stats, toy_cells
+    >>> cells = toy_cells.donor_cells(n_donors=12, n_cell_types=1, effect=2.0, n_changed=6, seed=1)
+    >>> table = stats.differential(cells, "condition", "tumour", "normal")
+    >>> len(stats.findings(table)), len(table)
+    (6, 60)
     """
     check_fdr(fdr)
     chosen = result[result["tested"] & ~result["greyed"] & (result["q"] <= fdr)]
@@ -146,6 +154,15 @@ def families(
     ------
     ParameterError
         If ``by`` or ``fdr`` is out of range.
+
+    Examples
+    --------
+    >>> from sicmir import stats, toy_cells
+    >>> names = ["hsa-miR-17-5p", "hsa-miR-18a-5p", "hsa-miR-19a-3p", "hsa-miR-21-5p"]
+    >>> cells = toy_cells.donor_cells(n_donors=12, effect=2.0, n_changed=40, mirna_names=names, seed=1)
+    >>> table = stats.differential(cells, "condition", "tumour", "normal", cell_type_key="cell_type")
+    >>> stats.families(table, by="cluster").columns[:4].tolist()
+    ['cell_type', 'cluster', 'members', 'n_members']
     """
     check_fdr(fdr)
     if by not in ("cluster", "family"):

@@ -63,6 +63,14 @@ def mirnas() -> pd.DataFrame:
         than 10 kb apart, "" for a lone one); ``n_loci`` in GRCh38; ``previous`` names (;-joined);
         ``published`` (place, from 0, among the 1,298 miRNAs of the SiCmiR authors; missing where not there).
         A copy: changing it changes nothing else.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> sicmir.panel.mirnas()[["name", "level", "family", "n_loci"]].head(2)
+                  name   level                                 family  n_loci
+    0  hsa-let-7a-2-3p  mature                  let-7a-2-3p/let-7g-3p       1
+    1    hsa-let-7a-3p  mature  let-7a-3p/let-7b-3p/let-7f-1-3p/98-3p       2
     """
     table = _table()
     return table[table["status"] == "current"].drop(columns="status").reset_index(drop=True)
@@ -81,6 +89,14 @@ def single_locus() -> pd.DataFrame:
         ``r_stemloop`` (Pearson correlation of mature and stem-loop, log2(RPM+1)); ``mean_log2`` of the mature
         miRNA; ``offset`` (median of stem-loop minus mature, log2). From 2,342 TCGA samples of BRCA, LUAD,
         PRAD and CHOL.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> sicmir.panel.single_locus()[["mature", "stem_loop", "r_stemloop"]].head(2)
+                mature     stem_loop  r_stemloop
+    0  hsa-let-7a-2-3p  hsa-let-7a-2     -0.1291
+    1    hsa-let-7b-3p    hsa-let-7b      0.7715
     """
     return pd.read_csv(paths.reference("single_locus.csv"))
 
@@ -95,6 +111,12 @@ def level_of(names: Iterable[str]) -> Level:
     ------
     PanelError
         If no name is given, a name is not a human miRNA of miRBase, or both levels are mixed.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> sicmir.panel.level_of(["hsa-miR-21-5p", "hsa-let-7a-5p"]), sicmir.panel.level_of(["hsa-mir-21"])
+    ('mature', 'stem-loop')
     """
     names = _checked(names)
     if not names:
@@ -149,6 +171,15 @@ def current_mirna_names(names: Iterable[str], level: Level | Literal[""] = "") -
     ------
     ParameterError
         If ``level`` is not "", "mature" or "stem-loop".
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> sicmir.panel.current_mirna_names(["hsa-miR-21", "hsa-miR-21-5p"])
+                         current   status candidates
+    name
+    hsa-miR-21     hsa-miR-21-5p  renamed
+    hsa-miR-21-5p  hsa-miR-21-5p  current
     """
     if level not in ("", *LEVELS):
         raise ParameterError(f'level must be "", "mature" or "stem-loop", not {level!r}.')

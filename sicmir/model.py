@@ -238,6 +238,13 @@ def load_model(folder: str | Path = "default") -> Bundle:
     BundleError
         If a file is missing, truncated or altered, the format is not known, or the package came without a
         bundle.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> model = sicmir.load_model()
+    >>> len(model.genes), len(model.mirnas), model.units
+    (977, 471, 'log2(RPM+1)')
     """
     if folder == "default":
         folder = SHIPPED

@@ -56,6 +56,19 @@ def modules(
         If the graph has no edge, one without a weight above 0, or one that does not join miRNA and gene.
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from sicmir import modules
+    >>> graph = networkx.Graph()
+    >>> graph.add_nodes_from(["miR-1", "miR-2"], kind="mirna")
+    >>> graph.add_nodes_from(["A", "B", "C", "D"], kind="gene")
+    >>> pairs = [("miR-1", "A"), ("miR-1", "B"), ("miR-2", "C"), ("miR-2", "D")]
+    >>> graph.add_edges_from(pairs, weight=0.5)
+    >>> table, quality = modules.modules(graph)
+    >>> int(quality["n_modules"]), table["module"].to_dict()
+    (2, {'miR-1': 1, 'A': 1, 'B': 1, 'miR-2': 2, 'C': 2, 'D': 2})
     """
     if n_runs < 2 or n_shuffles < 1 or not resolution > 0:
         raise ParameterError(

@@ -62,6 +62,16 @@ def edges(
     ------
     DataError, PanelError, ParameterError
         As :func:`sicmir.network_input.profiles`.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> from sicmir import network
+    >>> mrna, mirna = sicmir.toy.paired_bulk(20, 2, 1800, 20, normal_fraction=0)
+    >>> targets = mirna.uns["truth"]["targets"]
+    >>> edges = network.edges(mirna, mrna, targets)
+    >>> edges["status"].unique().tolist(), int((edges["q"] < 0.05).sum()) > 10
+    (['tested'], True)
     """
     made = profiles(
         mirna,
@@ -137,6 +147,16 @@ def graph(table: pd.DataFrame, fdr: float = 0.05) -> nx.Graph:
         If ``fdr`` is out of range.
     DataError
         If no edge is below it, or a name is both.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> from sicmir import network
+    >>> mrna, mirna = sicmir.toy.paired_bulk(20, 2, 1800, 20, normal_fraction=0)
+    >>> targets = mirna.uns["truth"]["targets"]
+    >>> graph = network.graph(network.edges(mirna, mrna, targets), fdr=0.1)
+    >>> sorted(set(dict(graph.nodes(data="kind")).values()))
+    ['gene', 'mirna']
     """
     if not 0 < fdr < 1:
         raise ParameterError(f"fdr should lie between 0 and 1, found {fdr!r}.")

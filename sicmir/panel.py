@@ -67,6 +67,19 @@ def align(
         of logarithms or of negative values.
     ParameterError
         ``min_coverage`` or ``duplicates`` out of range.
+
+    Examples
+    --------
+    >>> import anndata, numpy, sicmir
+    >>> table = anndata.AnnData(numpy.array([[5.0, 0.0, 3.0]]))
+    >>> table.var_names = ["ENSG00000092010", "CISD1", "MYGENE"]
+    >>> aligned = sicmir.panel.align(table, min_coverage=0)
+    >>> aligned.shape
+    (1, 977)
+    >>> aligned.var.loc[["PSME1", "CISD1"], ["source_name", "status"]]
+               source_name   status
+    PSME1  ENSG00000092010  ensembl
+    CISD1            CISD1   symbol
     """
     if duplicates not in ("error", "sum", "mean"):
         raise ParameterError(f'duplicates must be "error", "sum" or "mean", not {duplicates!r}.')
@@ -91,6 +104,15 @@ def coverage(aligned: AnnData) -> Coverage:
     ------
     PanelError
         If the table was not made by :func:`align`.
+
+    Examples
+    --------
+    >>> import anndata, numpy, sicmir
+    >>> table = anndata.AnnData(numpy.array([[5.0, 0.0]]))
+    >>> table.var_names = ["PSME1", "CISD1"]
+    >>> found = sicmir.panel.coverage(sicmir.panel.align(table, min_coverage=0))
+    >>> found.found, found.expected, found.missing[:2]
+    (2, 977, ('SPDEF', 'ATF1'))
     """
     record = aligned.uns.get("sicmir", {}).get("coverage")
     if record is None:

@@ -68,6 +68,14 @@ def pseudobulk(
     ParameterError
         If ``mode`` is ``"sum"`` and there are no counts, the units cannot be told, or an option is out of
         range.
+
+    Examples
+    --------
+    >>> from sicmir import pseudobulk, toy_crosstalk
+    >>> cells, _, _ = toy_crosstalk.crosstalk_cells(n_donors=2, n_types=2, n_cells=25)
+    >>> pools = pseudobulk.pseudobulk(cells, by=["donor", "cell_type"])
+    >>> pools.obs["n_cells"].to_dict()
+    {'TOY-0001|type A': 25, 'TOY-0001|type B': 25, 'TOY-0002|type A': 25, 'TOY-0002|type B': 25}
     """
     if mode not in ("sum", "mean") or missing not in ("raise", "drop") or min_cells < 1:
         raise ParameterError(
@@ -166,6 +174,14 @@ def subsample_mean(
         several conditions.
     ParameterError
         If an option is out of range or the units cannot be told.
+
+    Examples
+    --------
+    >>> from sicmir import pseudobulk, toy_crosstalk
+    >>> cells, _, _ = toy_crosstalk.crosstalk_cells(n_donors=2, n_types=2, n_cells=25)
+    >>> draws = pseudobulk.subsample_mean(cells, k=10, n=3, by="cell_type")
+    >>> draws.obs["draw"].tolist()
+    [1, 2, 3, 1, 2, 3]
     """
     if k < 0 or n < 0 or of not in ("linear", "stored"):
         raise ParameterError(

@@ -96,6 +96,16 @@ def train(
     ------
     DataError, PanelError, ParameterError
         If data, method or options cannot be trained with.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> mrna, mirna = sicmir.toy.paired_bulk(n_donors=20, n_cohorts=2, n_genes=977, n_mirnas=10)
+    >>> trained = sicmir.train(mrna, mirna, method="kernel", progress=False)
+    >>> trained.bundle.mirnas[:2]
+    ['toy-miR-001', 'toy-miR-002']
+    >>> trained.bundle.units
+    'log2(RPM+1)'
     """
     check_same_samples(mrna, mirna)
     aligned = panel.align(mrna, min_coverage=min_coverage)

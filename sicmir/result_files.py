@@ -103,6 +103,16 @@ def write(
         If a column of ``obs`` mixes kinds of values.
     WriteError
         If there is no room, no permission, or a file where a folder is needed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, sicmir
+    >>> from sicmir import result_files
+    >>> mrna, _ = sicmir.toy.paired_bulk(n_donors=3, n_cohorts=1)
+    >>> predicted = sicmir.predict(mrna, transform="rank", progress=False)
+    >>> path = result_files.write(predicted, pathlib.Path(tempfile.mkdtemp(), "mirnas.csv"))
+    >>> sorted(file.name for file in path.parent.iterdir())[:3]
+    ['mirnas.csv', 'mirnas_about.json', 'mirnas_lower.csv']
     """
     path = Path(path)
     with paths.writing(path):

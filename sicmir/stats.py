@@ -118,6 +118,14 @@ def differential(
         If mature miRNAs and stem-loops are mixed.
     ParameterError
         If an option is out of range or a column is named twice.
+
+    Examples
+    --------
+    >>> from sicmir import stats, toy_cells
+    >>> cells = toy_cells.donor_cells(n_donors=12, n_cell_types=1, effect=2.0, n_changed=6, seed=1)
+    >>> table = stats.differential(cells, "condition", "tumour", "normal")
+    >>> int(table["finding"].sum()), table["design"].unique().tolist()
+    (6, ['paired'])
     """
     _check_options(min_donors, fdr)
     keys = [*([cell_type_key] if cell_type_key else []), donor_key, condition_key]
@@ -191,6 +199,14 @@ def markers(
         As for :func:`differential`, and if no donor has two cell types.
     PanelError, ParameterError
         As for :func:`differential`.
+
+    Examples
+    --------
+    >>> from sicmir import stats, toy_cells
+    >>> cells = toy_cells.donor_cells(n_donors=8, n_cell_types=3, marker_effect=2.0, seed=1)
+    >>> table = stats.markers(cells)
+    >>> table.groupby("cell_type", observed=True)["finding"].sum().tolist()
+    [59, 59, 59]
     """
     _check_options(min_donors, fdr)
     if cell_type_key == donor_key:

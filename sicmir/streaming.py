@@ -116,6 +116,19 @@ def predict_file(
         If the result cannot be written.
     ClusterError
         If the cluster does not answer, or loses its workers.
+
+    Examples
+    --------
+    >>> import tempfile, anndata, numpy, sicmir
+    >>> genes = sicmir.panel.landmarks()["symbol"].tolist()
+    >>> counts = numpy.random.default_rng(0).poisson(50, (300, len(genes))).astype("float32")
+    >>> cells = anndata.AnnData(counts, obs={"donor": ["P1", "P2", "P3"] * 100})
+    >>> cells.var_names = genes
+    >>> folder = tempfile.mkdtemp()
+    >>> cells.write_h5ad(f"{folder}/cells.h5ad")
+    >>> done = sicmir.predict_file(f"{folder}/cells.h5ad", f"{folder}/mirnas.h5ad", by="donor")
+    >>> anndata.read_h5ad(done.path).obs["n_cells"].tolist()
+    [100, 100, 100]
     """
     path, out = Path(path).expanduser(), Path(out).expanduser()
     by, groups = (

@@ -113,6 +113,16 @@ def cox(
         If mature miRNAs and stem-loops are mixed.
     ParameterError
         If an option is out of range or a column is named twice.
+
+    Examples
+    --------
+    >>> from sicmir import survival, toy_cells
+    >>> cells = toy_cells.donor_cells(n_donors=80, n_cell_types=1, n_mirnas=20, arms="unpaired", seed=1)
+    >>> times = toy_cells.survival_times(cells.X[:, 0] - cells.X[:, 0].mean(), seed=1)
+    >>> cells.obs[["time", "event"]] = times.to_numpy()
+    >>> table = survival.cox(cells, "time", "event")
+    >>> table.iloc[0]["mirna"] == cells.var_names[0], bool(table.iloc[0]["finding"])
+    (True, True)
     """
     check_fdr(fdr)
     if min_events_per_variable < FEWEST_EVENTS:

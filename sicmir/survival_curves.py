@@ -34,6 +34,16 @@ def kaplan_meier(
     ------
     DataError
         If times, events or groups are impossible or a group has no event.
+
+    Examples
+    --------
+    >>> from sicmir import survival
+    >>> survival.kaplan_meier([1, 2, 3, 4], [1, 0, 1, 1], ["low"] * 4)[["time", "at_risk", "survival"]]
+       time  at_risk  survival
+    0   0.0        4     1.000
+    1   1.0        4     0.750
+    2   3.0        2     0.375
+    3   4.0        1     0.000
     """
     time, event, group = checked_groups(time, event, group)
     tables = []
@@ -88,6 +98,13 @@ def log_rank(
     ------
     DataError
         If times, events, groups or strata are impossible, there is one group, or no event.
+
+    Examples
+    --------
+    >>> from sicmir import survival
+    >>> statistic, p = survival.log_rank([1, 2, 3, 4, 5, 6, 7, 8], [1] * 8, ["high"] * 4 + ["low"] * 4)
+    >>> round(statistic, 2), round(p, 4)
+    (7.34, 0.0067)
     """
     time, event, group = checked_groups(time, event, group)
     if len(np.unique(group)) < 2:

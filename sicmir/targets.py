@@ -33,7 +33,7 @@ _SHOWN = 5
 def load_targets(
     source: str | Path, *, strict: bool = True, outside_panel: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a target table and bring its names to those of today.
+    r"""Read a target table and bring its names to those of today.
 
     Parameters
     ----------
@@ -70,6 +70,18 @@ def load_targets(
         If no pair is left, or the table cannot be used.
     ReadError, FetchError
         If the file cannot be read or had.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sicmir import targets
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "targets.csv")
+    >>> _ = path.write_text("mirna,gene\nhsa-miR-21-5p,PDCD4\nhsa-miR-21-5p,RECK\n")
+    >>> table, report = targets.load_targets(path)
+    >>> table[["mirna", "gene"]]
+               mirna   gene
+    0  hsa-miR-21-5p  PDCD4
+    1  hsa-miR-21-5p   RECK
     """
     adata, name = _read(source)
     frame = adata.obs.reset_index(drop=True)
@@ -131,6 +143,15 @@ def to_stem_loops(targets: pd.DataFrame, min_r: float = 0.9) -> tuple[pd.DataFra
         If ``min_r`` is out of range.
     PanelError
         If no miRNA can be mapped.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> from sicmir import targets
+    >>> table = pandas.DataFrame({"mirna": ["hsa-miR-21-5p"], "gene": ["PDCD4"]})
+    >>> targets.to_stem_loops(table)[0][["mirna", "mature"]]
+            mirna         mature
+    0  hsa-mir-21  hsa-miR-21-5p
     """
     if not 0 <= min_r <= 1:
         raise ParameterError(f"min_r should lie between 0 and 1, found {min_r!r}.")

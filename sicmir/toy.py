@@ -97,6 +97,15 @@ def paired_bulk(
     ------
     ParameterError
         If an option is out of range or names are not unique.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> mrna, mirna = sicmir.toy.paired_bulk(n_donors=10, n_cohorts=2, n_genes=1000, n_mirnas=12)
+    >>> mrna.shape, mirna.shape
+    ((24, 1000), (24, 12))
+    >>> mirna.uns["truth"]["mirnas"]["kind"].value_counts().to_dict()
+    {'host': 4, 'programme': 3, 'cohort': 3, 'none': 2}
     """
     landmarks = panel.landmarks()["symbol"].tolist()
     given = list(mirna_names or ())

@@ -74,6 +74,13 @@ def donor_cells(
     ------
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> from sicmir import toy_cells
+    >>> cells = toy_cells.donor_cells(n_donors=4, n_cell_types=2, n_mirnas=10)
+    >>> cells.shape, sorted(cells.obs["condition"].unique())
+    ((16, 10), ['normal', 'tumour'])
     """
     given = list(mirna_names or ())
     for name, value, expected, valid in (
@@ -160,6 +167,13 @@ def survival_times(
     ------
     ParameterError
         If ``censored`` is out of range.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> from sicmir import toy_cells
+    >>> toy_cells.survival_times(numpy.zeros(5), censored=0)["event"].tolist()
+    [1, 1, 1, 1, 1]
     """
     if not 0 <= censored < 1:
         raise ParameterError(f"censored should be at least 0 and below 1; found {censored!r}.")

@@ -86,6 +86,13 @@ def crosstalk_cells(
     ------
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> from sicmir import toy_crosstalk
+    >>> cells, mirna, targets = toy_crosstalk.crosstalk_cells(n_donors=2, n_types=3, n_cells=10)
+    >>> cells.n_obs, mirna.n_obs, targets.columns.tolist()
+    (60, 6, ['mirna', 'gene'])
     """
     landmarks = panel.landmarks()["symbol"].tolist()[:N_LANDMARKS]
     sets = ev.gene_sets()

@@ -80,6 +80,15 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
     DataError
         If there is no such ``X``, it is damaged or holds no numbers, a value is infinite, or values cannot be
         in the ``units`` given.
+
+    Examples
+    --------
+    >>> import anndata, numpy
+    >>> from sicmir import units
+    >>> counts = numpy.random.default_rng(0).negative_binomial(0.5, 0.1, (4, 6000))
+    >>> logs = numpy.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    >>> units.recognise(anndata.AnnData(counts)).units, units.recognise(anndata.AnnData(logs)).units
+    ('counts', 'log1p(CP10K)')
     """
     layers, has_raw = list(adata.layers), adata.raw is not None
     if layer or units:

@@ -33,6 +33,13 @@ def describe() -> pd.DataFrame:
     DataFrame
         Columns key, title, bytes (of the files of known size), unsized (number of files of unknown size),
         licence, state (``cached``, ``mirror`` or ``online``); nothing is downloaded.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> known = sicmir.data.describe()
+    >>> "tcga-small" in known["key"].tolist()
+    True
     """
     return pd.DataFrame(
         [
@@ -51,7 +58,7 @@ def describe() -> pd.DataFrame:
 
 
 def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData | dict[str, ad.AnnData]:
-    """Read a data set of the manifest, or one file of your own.
+    r"""Read a data set of the manifest, or one file of your own.
 
     Parameters
     ----------
@@ -73,6 +80,15 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
         If ``dataset`` is neither a key nor a path.
     ParameterError, FetchError, ReadError, DataError
         As reading and fetching do.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, sicmir
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "bulk.csv")
+    >>> _ = path.write_text("sample,PSME1,CISD1\ns1,5.5,0\ns2,4.1,2.2\n")
+    >>> bulk = sicmir.data.load(path, modality="mrna", units="log2(TPM+1)")
+    >>> bulk.var_names.tolist(), bulk.uns["sicmir"]["units"]
+    (['PSME1', 'CISD1'], 'log2(TPM+1)')
     """
     manifest, dataset = load_manifest(), str(dataset)
     if dataset not in manifest:
@@ -130,6 +146,15 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
         If a file cannot be had or read.
     DataError
         If the data set has no mRNA or no miRNA of that level, or its samples do not match.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> mrna, mirna = sicmir.load_paired("toy")
+    >>> mrna.obs_names.equals(mirna.obs_names)
+    True
+    >>> mirna.uns["sicmir"]["units"], mirna.uns["sicmir"]["synthetic"]
+    ('log2(RPM+1)', True)
     """
     dataset = str(dataset)
     if level not in (None, *LEVELS):
