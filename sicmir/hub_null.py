@@ -74,7 +74,7 @@ class TargetSets:
         return (mean * first).sum(axis=1), np.sqrt(np.maximum(spread, 0))
 
     def relative(self, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        r"""Sum over the targets of each miRNA less that of matched genes, and how much more it varies.
+        """Sum over the targets of each miRNA less that of matched genes, over donors.
 
         Parameters
         ----------
@@ -84,10 +84,9 @@ class TargetSets:
         Returns
         -------
         profile
-            Rows × miRNAs, d.
-        inflation
-            One for each miRNA: \|d\|² over its mean if the targets were matched genes drawn by lot. Above 1
-            where targets go together more than genes at large.
+            Rows × miRNAs.
+        chance
+            One for each miRNA: the mean over draws of the sum of squares of such a profile.
         """
         own = sparse.csr_matrix((self.weight, (self.mirna, self.gene)), shape=self.shape)
         member = sparse.csr_matrix((np.ones(len(self.bins)), self._member()))
@@ -96,9 +95,7 @@ class TargetSets:
         first, second = self.in_bins(), self.in_bins(2)
         profile = (own @ units.T).T - centre @ first.T
         apart = (np.square(units).sum(axis=0) @ member) / sizes - np.square(centre).sum(axis=0)
-        chance = (second - first**2 / sizes) @ (apart * sizes / np.maximum(sizes - 1, 1))
-        inflation = np.square(profile).sum(axis=0) / np.where(chance > 0, chance, np.nan)
-        return profile, inflation
+        return profile, (second - first**2 / sizes) @ (apart * sizes / np.maximum(sizes - 1, 1))
 
     def draws(self, n: int, seed: int, progress: bool) -> Iterator[np.ndarray]:
         """Yield for every draw the gene that stands in for each pair's gene."""

@@ -5,7 +5,8 @@ good as independent; the targets of a miRNA are not, since they are often expres
 as one. Draws alone would call a miRNA a hub far too often where miRNA and mRNA have nothing to do with each
 other (competitive tests of gene sets: Goeman & Bühlmann 2007, doi 10.1093/bioinformatics/btm051). As CAMERA
 does (Wu & Smyth 2012, doi 10.1093/nar/gks461), the variance of the draws is therefore multiplied by
-how much more the sum of the targets varies over donors than that of genes drawn by lot.
+how much more the sum of the targets varies over donors than that of genes drawn by lot, apart from what
+follows the miRNA.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def hubs(
         - ``r_targets``, partial correlation of the miRNA with the mean of its targets less that of matched
           genes: how large the effect is.
         - ``pagerank`` (damping 0.85, on the weights) with ``p_pagerank`` from the same draws, inflated alike.
+          PageRank is a share: where many miRNAs are hubs, it tells them from the others less well than z.
         - ``top_share``: of the resamplings, the share in which it is among the first ``top`` by z.
 
     Raises
@@ -102,6 +104,16 @@ def hubs(
         As :func:`sicmir.network_input.profiles`; or if no miRNA has ``min_targets`` targets, or none a null.
     ParameterError
         If an option is out of range.
+
+    Examples
+    --------
+    >>> import sicmir
+    >>> from sicmir import hubs
+    >>> mrna, mirna = sicmir.toy.paired_bulk(20, 2, 1800, 20, normal_fraction=0)
+    >>> targets = mirna.uns["truth"]["targets"]
+    >>> table = hubs.hubs(mirna, mrna, targets, n_permutations=99, n_bootstraps=0, progress=False)
+    >>> table["rank"].head(3).tolist()
+    [1, 2, 3]
     """
     for name, value, least in (
         ("n_permutations", n_permutations, 19),
@@ -128,7 +140,7 @@ def hubs(
     values = made.mirna[:, ranked]
     r, _ = partial_correlation(values, gene, made.design)
     weights = soft_weight(r)
-    r_targets, inflation = _targets_over_donors(values, gene, made.design, sets)
+    r_targets, inflation = _targets_over_donors(values, gene, made.design, r, sets)
     z, degree, expected = _z(weights, sets, inflation)
     degrees, pageranks, pagerank = sets.permuted(weights, n_permutations, seed, progress)
     overlap = sets.overlap()
@@ -203,17 +215,23 @@ def _z(
 
 
 def _targets_over_donors(
-    values: np.ndarray, gene: np.ndarray, design: np.ndarray, sets: TargetSets
+    values: np.ndarray, gene: np.ndarray, design: np.ndarray, r: np.ndarray, sets: TargetSets
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation of each miRNA with its targets less matched genes, and the inflation, at least 1."""
-    r, inflation = np.full((2, values.shape[1]), np.nan)
+    """Correlation of each miRNA with its targets less matched genes, and the inflation, at least 1.
+
+    The inflation is the variance over donors of that difference, in units of what draws give. On both sides
+    the part along the miRNA is left out: it is what is tested, and repression too makes targets go together.
+    """
+    correlation, inflation = np.full((2, values.shape[1]), np.nan)
+    along_draws = np.square(sets.expected(np.nan_to_num(r))[1])
     for seen, columns in patterns(values):
         left = residuals(values[np.ix_(seen, columns)], design[seen])
-        profile, factor = sets.relative(residuals(gene[seen], design[seen]))
-        length = np.linalg.norm(profile[:, columns], axis=0)
-        r[columns] = (left * profile[:, columns]).sum(axis=0) / np.where(length > 0, length, np.nan)
-        inflation[columns] = factor[columns]
-    return r, np.maximum(inflation, 1)
+        profile, chance = (part[..., columns] for part in sets.relative(residuals(gene[seen], design[seen])))
+        along, size = (left * profile).sum(axis=0), np.square(profile).sum(axis=0)
+        correlation[columns] = along / np.sqrt(np.where(size > 0, size, np.nan))
+        rest = chance - along_draws[columns]
+        inflation[columns] = (size - along**2) / np.where(rest > 1e-9 * chance, rest, np.nan)
+    return correlation, np.maximum(inflation, 1)
 
 
 def _top_share(
