@@ -128,6 +128,17 @@ def _stack(parts: list[ad.AnnData], left_out: list[str]) -> ad.AnnData:
     return joined
 
 
+def brain_cells() -> ad.AnnData:
+    """Read counts of cells of healthy human brain (``brain``), with ``donor``, ``cell_type``, age and tissue.
+
+    Raises
+    ------
+    UnreachableError
+        If they cannot be obtained.
+    """
+    return _labelled("brain", "data.csv.gz", "meta.csv.gz")
+
+
 def _labelled(key: str, name: str, labels: str) -> ad.AnnData:
     """A table of the manifest with the labels that lie in another file."""
     found = data.load(key)
@@ -136,6 +147,8 @@ def _labelled(key: str, name: str, labels: str) -> ad.AnnData:
     if len(unknown):
         raise DataError(f"{key}/{labels} has no label for {unknown[0]} of {key}/{name}.")
     adata.obs = obs.loc[adata.obs_names]
+    sources = [found[f"{key}/{part}"].uns["sicmir"]["sources"] for part in (name, labels)]
+    adata.uns["sicmir"]["sources"] = pd.concat(sources, ignore_index=True).rename(index=str)
     return adata
 
 
@@ -167,7 +180,7 @@ _CELLS: dict[str, Callable[[], ad.AnnData]] = {
     "pscsr": _pscsr_mrna,
     "k562": lambda: _one_type("k562", "GSE114071_count.tsv", "K562"),
     "hcc-cells": lambda: data.load("hcc-cells"),
-    "brain": lambda: _labelled("brain", "data.csv.gz", "meta.csv.gz"),
+    "brain": brain_cells,
     "pancreas": lambda: data.load("pancreas"),
 }
 _MEASURED: dict[str, Callable[[], ad.AnnData]] = {
