@@ -74,7 +74,9 @@ def predict_file(
         ``.gctx``, ``.csv``, ``.tsv``.
     out
         ``.h5ad``, ``.zarr``, ``.parquet`` or ``.csv``, see :func:`sicmir.result_files.write`.
-    model, transform, layer, units, gene_key, min_coverage, abstain
+    model, layer, units, gene_key, min_coverage, abstain
+        As for :func:`sicmir.prediction.predict`.
+    transform
         As for :func:`sicmir.prediction.predict`. ``"cohort"`` looks at all rows at once, and is refused for
         files of more than 50,000.
     by
