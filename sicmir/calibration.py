@@ -228,8 +228,13 @@ def _cox(
 ) -> Callable[[int, float, int], tuple[np.ndarray, np.ndarray]]:
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         adata = _cohort(n_donors, effect, seed, turns=turns)
-        found = survival.cox(adata, "time", "event", covariates=covariates)
-        return found[column].to_numpy(), np.arange(N_MIRNAS) == 0
+        planted = np.arange(N_MIRNAS) == 0
+        try:
+            found = survival.cox(adata, "time", "event", covariates=covariates)
+        except DataError:
+            # Few donors: by chance none of them has an event, which is refused.
+            return np.full(N_MIRNAS, np.nan), planted
+        return found[column].to_numpy(), planted
 
     return p_values
 
