@@ -39,8 +39,8 @@ class Task:
         Name of the run; a file is opened once for each.
     recipe
         How the file is read.
-    model, weights_sha256
-        Folder of the bundle as the workers see it, or ``"default"``, and the hash of its weights.
+    model, content_sha256
+        Folder of the bundle as the workers see it, or ``"default"``, and the hash of what it holds.
     min_coverage, abstain
         As for :func:`sicmir.prediction.predict_block`.
     bounds
@@ -50,7 +50,7 @@ class Task:
     run: str
     recipe: Recipe
     model: str
-    weights_sha256: str
+    content_sha256: str
     min_coverage: float
     abstain: bool
     bounds: bool
@@ -65,7 +65,7 @@ class Task:
         DataError, ReadError
             As :meth:`sicmir.file_input.FileInput.values`.
         """
-        bundle = _bundle(self.model, self.weights_sha256)
+        bundle = _bundle(self.model, self.content_sha256)
         with _READING:
             made = _opened(self.run, self.recipe)
             values, measured = made.values(start, stop), made.measured.copy()
@@ -159,7 +159,7 @@ def _task(work: Work, model: str | Path | Bundle, folder: Path, bounds: bool) ->
         run=uuid.uuid4().hex,
         recipe=replace(recipe, columns=columns),
         model=model if model == "default" else str(Path(model).expanduser().resolve()),
-        weights_sha256=work.bundle.weights_sha256,
+        content_sha256=work.bundle.content_sha256,
         min_coverage=work.min_coverage,
         abstain=work.abstain,
         bounds=bounds,
@@ -167,12 +167,12 @@ def _task(work: Work, model: str | Path | Bundle, folder: Path, bounds: bool) ->
 
 
 @lru_cache(maxsize=1)
-def _bundle(model: str, weights_sha256: str) -> Bundle:
+def _bundle(model: str, content_sha256: str) -> Bundle:
     bundle = load_model(model)
-    if bundle.weights_sha256 != weights_sha256:
+    if bundle.content_sha256 != content_sha256:
         raise BundleError(
-            f"A worker finds another model in {model!r}: its weights are {bundle.weights_sha256[:12]}, "
-            f"expected {weights_sha256[:12]}. Install the same version of sicmir everywhere, or give a "
+            f"A worker finds another model in {model!r}: its content is {bundle.content_sha256[:12]}, "
+            f"expected {content_sha256[:12]}. Install the same version of sicmir everywhere, or give a "
             "folder that all machines share."
         )
     return bundle

@@ -102,6 +102,11 @@ class Bundle:
         """SHA-256 of the file of weights, which :data:`DESCRIPTION` states too: the name of the model."""
         return hashlib.sha256(self._weights()).hexdigest()
 
+    @cached_property
+    def content_sha256(self) -> str:
+        """SHA-256 of all that a prediction depends on: weights, units, trust table with its widths, card."""
+        return _content_hash(self._description(self._trust_csv()) | {"weights_sha256": self.weights_sha256})
+
     def predict_array(self, landmarks: np.ndarray) -> np.ndarray:
         """Predict from an array that is already in panel order.
 
@@ -176,9 +181,7 @@ class Bundle:
         check_free(folder, overwrite)
         if "trust" in tables:
             raise BundleError(f"The name trust belongs to {TRUST} of the bundle; call the table otherwise.")
-        trust = None
-        if self.trust is not None:
-            trust = self.trust.to_csv(index_label="mirna", lineterminator="\n").encode()
+        trust = self._trust_csv()
         description = self._description(trust)
         weights = self._weights()
         description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
@@ -205,6 +208,11 @@ class Bundle:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return folder
+
+    def _trust_csv(self) -> bytes | None:
+        if self.trust is None:
+            return None
+        return self.trust.to_csv(index_label="mirna", lineterminator="\n").encode()
 
     def _weights(self) -> bytes:
         parts = {"predictor": self.predictor} | {name: getattr(self, name) for name in _PARTS}

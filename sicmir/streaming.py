@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -144,7 +143,7 @@ def predict_file(
     reading = {"transform": transform, "by": by, "layer": layer, "units": units, "gene_key": gene_key}
     reading |= {"min_coverage": min_coverage, "min_cells": min_cells}
     options = reading | {"summarise": groups, "abstain": abstain, "chunk_size": chunk_size, "dtype": dtype}
-    options |= {"intervals": intervals, "version": __version__, "model": _content(bundle)}
+    options |= {"intervals": intervals, "version": __version__, "model": bundle.content_sha256}
     identity = {name: str(value) for name, value in options.items()} | {"input": _fingerprint(path)}
     with PartFolder(out, identity, overwrite) as part:
         resumed = part.done
@@ -227,9 +226,3 @@ def _fingerprint(path: Path) -> str:
     stats = [file.stat() for file in files]
     newest = max((stat.st_mtime_ns for stat in stats), default=0)
     return f"{len(stats)} files, {sum(stat.st_size for stat in stats)} bytes, changed at {newest} ns"
-
-
-def _content(bundle: Bundle) -> str:
-    """Hash of the weights and of the trust table, which holds the widths of the intervals."""
-    trust = "" if bundle.trust is None else bundle.trust.to_csv()
-    return hashlib.sha256(f"{bundle.weights_sha256}\n{trust}".encode()).hexdigest()

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -98,6 +99,16 @@ def test_what_a_cluster_cannot_do(cells, model, tmp_path, monkeypatch):
 def test_a_worker_with_another_model_is_told(model):
     with pytest.raises(BundleError, match="A worker finds another model"):
         cluster._bundle(model, "0" * 64)
+
+
+def test_a_worker_takes_up_new_widths_under_old_weights(tmp_path):
+    old, folder = small.bundle(), tmp_path / "model"
+    new = replace(old, trust=old.trust.assign(half_width=9.0))
+    for bundle in (old, new):
+        bundle.save(folder, overwrite=True)
+        found = cluster._bundle(str(folder), bundle.content_sha256)
+        np.testing.assert_array_equal(found.trust["half_width"], bundle.trust["half_width"])
+    assert old.weights_sha256 == new.weights_sha256
 
 
 def test_without_dask(cells, model, tmp_path, monkeypatch):

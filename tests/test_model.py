@@ -211,6 +211,16 @@ def test_a_model_is_known_by_the_hash_of_its_weights(bundle, trust, tmp_path):
     assert replace(bundle, rescale=Rescale().fit(samples(20, 0))).weights_sha256 != found
 
 
+def test_its_content_is_more_than_its_weights(bundle, trust, tmp_path):
+    folder = bundle.save(tmp_path / "a")
+    stated = json.loads((folder / "model.json").read_text())["content_sha256"]
+    assert bundle.content_sha256 == load_model(folder).content_sha256 == stated
+    for change in ({"trust": trust.assign(n=7)}, {"card": {"input_units": "TPM"}}, {"units": "z-score"}):
+        other = replace(bundle, **change)
+        assert other.weights_sha256 == bundle.weights_sha256
+        assert other.content_sha256 != stated
+
+
 def test_spread_is_that_of_the_predictor_if_it_has_one(bundle):
     predicted, spread = bundle.predict_with_spread(samples())
     np.testing.assert_array_equal(predicted, bundle.predict_array(samples()))

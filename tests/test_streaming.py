@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import time
+from dataclasses import replace
 
 import anndata as ad
 import killed_run
@@ -406,6 +407,10 @@ def test_only_the_same_call_goes_on(cells, model, tmp_path, monkeypatch):
     other.write_bytes(cells.read_bytes())
     with pytest.raises(ParameterError, match="it differs in input"):
         predict_file(other, out, model, chunk_size=5)
+    wider = small.bundle().trust.assign(half_width=9.0)
+    for change in ({"trust": wider}, {"card": {"input_units": "TPM"}}):
+        with pytest.raises(ParameterError, match="it differs in model"):
+            predict_file(cells, out, replace(small.bundle(), **change), chunk_size=5)
     assert predict_file(cells, out, model, chunk_size=5).resumed == 10
     with monkeypatch.context() as patch:
         stop_after(patch, part_folder.PartFolder, "note", 2)
