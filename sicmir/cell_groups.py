@@ -12,6 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
+from sicmir.unit_names import check_whole
 from sicmir.units import Units, recognise, select
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _PIECE = 1000
 """Rows that are made linear and summed up at a time."""
+
+_TAKEN = frozenset({"n_cells", "n_predicted", "kept"})
+"""Columns of tables of groups."""
 
 
 def chosen(data: AnnData | ChunkedMatrix, layer: str, units: str) -> tuple[AnnData | ChunkedMatrix, Units]:
@@ -42,6 +46,9 @@ def group_cells(obs: pd.DataFrame, by: str | Sequence[str], missing: str) -> tup
             f"Cells are to be grouped by {by}; obs has {', '.join(map(str, obs.columns)) or 'no columns'}. "
             "Name each column once, as it is called there."
         )
+    taken = sorted(_TAKEN.intersection(by))
+    if taken:
+        raise DataError(f"The name {taken[0]} belongs to what is told of a group; rename that column of obs.")
     labels = obs[by].astype(object)
     without = labels.isna() | labels.eq("")
     if without.to_numpy().any() and missing == "raise":
@@ -118,6 +125,16 @@ def _pieces(source: AnnData | ChunkedMatrix) -> Iterator[tuple[int, int, np.ndar
     for start in range(0, source.n_obs, step):
         stop = min(start + step, source.n_obs)
         yield start, stop, source.X[start:stop]
+
+
+def linear_or_counts(record: Units, units: str) -> Callable[[np.ndarray], np.ndarray]:
+    """:meth:`Units.linear`; counts that were recognised, so that no ``units`` were given, are checked."""
+
+    def checked(values: np.ndarray) -> np.ndarray:
+        check_whole(values, record.source)
+        return record.linear(values)
+
+    return checked if record.units == "counts" and not units else record.linear
 
 
 def linear_units(record: Units) -> str:

@@ -95,7 +95,8 @@ class GroupSummary:
             )
         self.groups, self.left_out = groups[kept], groups[~kept]
         self._codes = np.where(kept, np.cumsum(kept) - 1, -1)[codes]
-        self._carried, _ = constant_columns(obs, self._codes, self.groups)
+        counted = self.groups.assign(n_predicted=0)  # its name is taken
+        self._carried, _ = constant_columns(obs, self._codes, counted)
         self._folder, self._kept = folder, done
         self.moments = Moments(len(self.groups), n_mirnas)
         self.n_predicted = np.zeros(len(self.groups), dtype=np.int64)

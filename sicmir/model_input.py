@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sicmir.errors import DataError
 from sicmir.normalise import TransformName
-from sicmir.unit_names import SIGNED, Units
+from sicmir.unit_names import SIGNED, Units, check_whole
 from sicmir.units import row_totals, to_log2
 
 
@@ -77,11 +77,8 @@ class Decision:
                 f"{self.record.source} holds negative values, but the rows that were looked at hold none and "
                 f"were read as {units}. Look at how the table was put together."
             )
-        if self.whole and not (np.isnan(values) | (values == np.rint(values))).all():
-            raise DataError(
-                f"{self.record.source} holds fractional numbers, but the rows that were looked at hold whole "
-                "ones and were taken for counts. Look at how the table was put together, or say the units."
-            )
+        if self.whole:
+            check_whole(values, self.record.source)
 
 
 @dataclass(frozen=True, eq=False)

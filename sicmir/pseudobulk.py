@@ -10,7 +10,14 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from sicmir.cell_groups import chosen, constant_columns, group_cells, linear_units, weighted_sums
+from sicmir.cell_groups import (
+    chosen,
+    constant_columns,
+    group_cells,
+    linear_or_counts,
+    linear_units,
+    weighted_sums,
+)
 from sicmir.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -64,7 +71,7 @@ def pseudobulk(
     ------
     DataError
         If a column is absent, cells lack a label, no group is large enough, cells of one group have several
-        conditions, or values are negative or infinite.
+        conditions, or values are negative or infinite, or fractional in a table of counts.
     ParameterError
         If ``mode`` is ``"sum"`` and there are no counts, the units cannot be told, or an option is out of
         range.
@@ -106,7 +113,7 @@ def pseudobulk(
     )
     carried, varying = constant_columns(source.obs, codes, kept)
     result = AnnData(
-        X=weighted_sums(indicator, source, record.linear),
+        X=weighted_sums(indicator, source, linear_or_counts(record, units)),
         obs=pd.concat([kept, carried], axis=1),
         var=source.var.copy(),
     )
@@ -189,6 +196,7 @@ def subsample_mean(
         )
     source, record = chosen(data, layer, units)
     codes, groups = group_cells(source.obs, by, missing)
+    groups = groups.rename(columns={"n_cells": "n_group"})
     carried, _ = constant_columns(source.obs, codes, groups)
     rng = np.random.default_rng(seed)
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes + 1)))[1:-1]
@@ -200,17 +208,18 @@ def subsample_mean(
             draws.append(draw + 1)
             cells.append(rng.choice(inside, size, replace=False))
     if not cells:
-        raise DataError(f"No group has k={k} cells; the largest has {groups['n_cells'].max()}.")
+        raise DataError(f"No group has k={k} cells; the largest has {groups['n_group'].max()}.")
     sizes = np.array([len(drawn) for drawn in cells])
     indicator = sparse.csc_matrix(
         (np.repeat(1 / sizes, sizes), (np.repeat(np.arange(len(cells)), sizes), np.concatenate(cells))),
         shape=(len(cells), source.n_obs),
     )
-    obs = pd.concat([groups.rename(columns={"n_cells": "n_group"}), carried], axis=1).iloc[group]
+    obs = pd.concat([groups, carried], axis=1).iloc[group]
     obs = obs.assign(n_cells=sizes, draw=draws)
     obs.index = [f"{name}|{draw}" for name, draw in zip(obs.index, draws, strict=True)]
+    linear = linear_or_counts(record, units) if of == "linear" else lambda values: values
     result = AnnData(
-        X=weighted_sums(indicator, source, record.linear if of == "linear" else lambda values: values),
+        X=weighted_sums(indicator, source, linear),
         obs=obs,
         var=source.var.copy(),
     )

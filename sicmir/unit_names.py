@@ -151,6 +151,21 @@ def check_sums(rows: sparse.csr_matrix, named: tuple[str, str, float], told: str
         )
 
 
+def check_whole(values: np.ndarray, source: str) -> None:
+    """Refuse values that are no counts, where some rows of their matrix were taken for counts.
+
+    Raises
+    ------
+    DataError
+        Naming ``source``, the matrix.
+    """
+    if not (np.isnan(values) | (values == np.rint(values))).all():
+        raise DataError(
+            f"{source} holds fractional numbers, but the rows that were looked at hold whole ones and were "
+            "taken for counts. Look at how the table was put together, or say the units."
+        )
+
+
 def log_name(logarithm: str, linear: str) -> str:
     """Write a logarithm of linear units, of ``x`` where these are unknown."""
     linear = "x" if linear == UNKNOWN else linear

@@ -167,6 +167,20 @@ def test_missing_labels(cells):
         pseudobulk(cells, missing="drop")
 
 
+def test_rows_that_are_no_counts_after_all(cells, tmp_path, monkeypatch):
+    for room in ("sicmir.units", "sicmir.data.chunks"):
+        monkeypatch.setattr(f"{room}.judged_rows", lambda n, of=0: np.arange(min(n, 9)))
+    cells.X.data[-7] = 2.5
+    cells.write_h5ad(tmp_path / "x.h5ad")
+    with ChunkedMatrix(tmp_path / "x.h5ad") as file:
+        for table in (cells, file):
+            for pool in (pseudobulk, subsample_mean):
+                with pytest.raises(DataError, match="X holds fractional numbers, but the rows"):
+                    pool(table)
+    found = pseudobulk(cells, min_cells=1, units="counts").X
+    np.testing.assert_allclose(found, brute(cells, BY, "sum")[0], rtol=1e-6)
+
+
 def test_a_gene_that_was_not_measured_everywhere(cells):
     values = cells.X.toarray()
     values[cells.obs["donor"] == "P2", 4] = np.nan
@@ -185,6 +199,9 @@ def test_bad_options(cells):
             pseudobulk(cells, by)
     with pytest.raises(DataError, match="None of .* groups has 1000 cells; the largest has"):
         pseudobulk(cells, min_cells=1000)
+    cells.obs["kept"] = "a"
+    with pytest.raises(DataError, match="The name kept belongs to"):
+        pseudobulk(cells, ["donor", "kept"])
     cells.obs["x"], cells.obs["y"] = "a|b", "c"
     cells.obs.iloc[0, -2:] = ["a", "b|c"]
     del cells.obs["condition"]
@@ -250,6 +267,13 @@ def test_default_numbers_are_the_published_ones(cells):
     found = subsample_mean(cells).obs
     assert (found["n_cells"] == np.maximum(np.floor(0.8 * found["n_group"]), 1)).all()
     assert (found["n_cells"] < 0.8 * found["n_group"] - 0.5).any()  # rounded down, not to the nearest
+
+
+def test_columns_of_a_draw_come_once(cells):
+    cells.obs = cells.obs.assign(n_group=0, n_cells=0, draw=0)
+    found = subsample_mean(cells, k=3, n=2, by="donor").obs
+    assert found.columns.is_unique
+    assert (found["n_group"] > 3).all() and (found["n_cells"] == 3).all() and (found["draw"] > 0).all()
 
 
 def test_a_draw_of_all_cells_is_the_mean(cells):

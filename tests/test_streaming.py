@@ -182,6 +182,15 @@ def test_groups_are_summarised_as_numpy_does(cells, counts, expected, model, tmp
     assert found.uns["sicmir"]["summarised"]["n_cells"] == counts.n_obs
 
 
+def test_groups_of_a_table_that_has_a_column_of_the_same_name(counts, model, tmp_path):
+    adata = counts.copy()
+    adata.obs["n_predicted"] = 99
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model, summarise="cell_type", min_cells=3)
+    obs = read(tmp_path / "out.h5ad").obs
+    assert (obs["n_predicted"] <= obs["n_cells"]).all()
+
+
 @pytest.mark.parametrize("form", ["csr", "csc"])
 def test_pools_are_those_in_memory(counts, model, tmp_path, form):
     adata = counts.copy()
