@@ -92,7 +92,8 @@ def log_rank(
     Returns
     -------
     statistic, p
-        Chi-squared, and its p.
+        Chi-squared, and its p. NaN where a group was never at risk together with others when an event was
+        seen, so that nothing can be compared.
 
     Raises
     ------
@@ -114,7 +115,11 @@ def log_rank(
         apart = pd.crosstab(stratum, group)
         if not (apart.gt(0).sum(axis=1) > 1).any():
             raise DataError("Every stratum holds one group only: within strata there is nothing to compare.")
-    statistic, p = survdiff(time, event, group, strata=stratum)
+    try:
+        statistic, p = survdiff(time, event, group, strata=stratum)
+    except np.linalg.LinAlgError:
+        # The expected numbers of events do not vary.
+        return np.nan, np.nan
     return float(statistic), float(p)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from leukaemia import GIVEN_PLACEBO, RELAPSE, WEEKS
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.stats.multitest import multipletests
 
@@ -173,6 +173,15 @@ def test_strata_compare_like_with_like():
         survival.log_rank(times["time"], times["event"], group, group)
 
 
+def test_log_rank_of_groups_that_were_never_at_risk_together():
+    """All of "a" were lost from sight before anybody of "b" had an event."""
+    told = survival.log_rank([1, 1, 5, 6], [0, 0, 1, 1], ["a", "a", "b", "b"])
+    assert np.isnan(told).all()
+    assert survival.log_rank([1, 7, 5, 6], [0, 0, 1, 1], ["a", "a", "b", "b"])[1] == pytest.approx(
+        logrank_by_hand([3, 2], [1, 1], [1, 1])
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -225,3 +234,11 @@ def test_outcomes_that_contradict_each_other_or_are_absent_are_refused():
         survival.kaplan_meier([1, 2], [1, 1], ["a"])
     with pytest.raises(DataError, match="group 'b' has an event"):
         survival.kaplan_meier([1, 2], [1, 0], pd.Series(["a", "b"]))
+
+
+def logrank_by_hand(at_risk, in_a, events):
+    """P of two groups, from the numbers at risk in all and in the first, where the first has no event."""
+    at_risk, in_a, events = map(np.asarray, (at_risk, in_a, events))
+    share = in_a / at_risk
+    variance = (events * share * (1 - share)).sum()
+    return chi2.sf((events * share).sum() ** 2 / variance, 1)
