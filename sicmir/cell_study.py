@@ -177,6 +177,7 @@ def headline(
         "between_others": float(place.loc["between", "others"]),
         "right": float(over_lines["right"].mean()),
         "guess": 1 / len(lines),
+        "same": float(over_lines["highest"].value_counts(normalize=True).max()),
         "amplitude": float((over_lines["predicted_range"] / over_lines["range"]).median()),
         "over": float(over_lines["pearson"].median()),
         "within": float(agreement["spearman"].median()),

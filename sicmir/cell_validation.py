@@ -143,8 +143,8 @@ def per_mirna(measured: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Index miRNA: ``n_cell_types, pearson, spearman`` (see
         :func:`sicmir.cell_agreement.over_cell_types`), ``range`` and ``predicted_range`` (highest less
-        lowest, log2), ``highest`` and ``predicted_highest`` (cell types), ``right``. Guessing is
-        right in one of n_cell_types.
+        lowest, log2), ``highest`` and ``predicted_highest`` (cell types), ``right``. A random guess is
+        right in one of n_cell_types; always naming one cell type, as often as it is ``highest``.
 
     Raises
     ------

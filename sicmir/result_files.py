@@ -53,7 +53,7 @@ def check_free(path: str | Path, overwrite: bool = False, source: str | Path = "
     ------
     ParameterError
         If the ending is not one of :data:`ENDINGS`, a file is there and ``overwrite`` is false, a folder is
-        there that is no ``.zarr`` store of an AnnData, or the path is ``source`` or within it.
+        there that is no ``.zarr`` store of an AnnData or only a link, or the path is ``source`` or within it.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:
@@ -65,6 +65,8 @@ def check_free(path: str | Path, overwrite: bool = False, source: str | Path = "
     for part in _files(path):
         if (part.exists() or part.is_symlink()) and not overwrite:
             raise ParameterError(f"{part} is there already; choose another name, or overwrite it.")
+        if part.is_symlink() and part.is_dir():
+            raise ParameterError(f"{part} is a link to a folder; give the folder itself.")
         if part.is_dir() and not _is_anndata_store(part):
             raise ParameterError(f"{part} is a folder, but no AnnData in .zarr; choose another name.")
 

@@ -95,6 +95,8 @@ def test_headline_and_figures(reference, predicted, orders):
     assert found["n_groups"] == found["n_predicted"] + found["n_abstained"] + found["n_small"] == 6
     assert found["n_orders"] == 24
     assert found["guess"] == 1 / 4
+    highest = reference.mirna.to_df().loc[reference.rows_of_lines(), over.index].to_numpy().argmax(axis=0)
+    assert found["same"] == pytest.approx(np.bincount(highest).max() / len(over))
     assert found["right"] == pytest.approx(orders["frozen"]["right"].iloc[0])
     assert found["r_tenth"] == pytest.approx(
         cell_robustness.summary(thinned["frozen"]).set_index("setting").loc[0.1, "r"]

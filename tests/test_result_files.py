@@ -125,6 +125,14 @@ def test_a_folder_that_is_no_store_is_never_removed(predicted, tmp_path):
         assert (tmp_path / name / "chapter.txt").read_text() == "x"
 
 
+def test_a_link_to_a_store_is_refused_before_the_work(predicted, tmp_path):
+    result_files.write(predicted, tmp_path / "a.zarr")
+    (tmp_path / "b.zarr").symlink_to(tmp_path / "a.zarr")
+    with pytest.raises(ParameterError, match="b.zarr is a link to a folder; give the folder itself"):
+        result_files.check_free(tmp_path / "b.zarr", overwrite=True)
+    assert (tmp_path / "a.zarr").exists()
+
+
 def test_other_endings_are_refused(tmp_path):
     for name in ("out.xlsx", "out", "out.csv.gz"):
         with pytest.raises(ParameterError, match=r"written as \.h5ad, \.zarr, \.parquet, \.csv"):
