@@ -8,6 +8,7 @@ and the best of all cut-offs taken at its face value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -243,11 +244,12 @@ def _cut(column: str) -> Callable[[int, float, int], tuple[np.ndarray, np.ndarra
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         adata = _cohort(n_donors, effect, seed, halves=True)
         outcome = adata.obs["time"], adata.obs["event"]
-        found = [
-            cut_off(values, *outcome, n_permutations=399, n_resamples=0, seed=seed + i)[column]
-            for i, values in enumerate(adata.X.T[:N_CUT])
-        ]
-        return np.array(found), np.arange(N_CUT) == 0
+        found = np.full(N_CUT, np.nan)
+        for i, values in enumerate(adata.X.T[:N_CUT]):
+            # Few donors: by chance too few events to compare two sides, which is refused.
+            with suppress(DataError):
+                found[i] = cut_off(values, *outcome, n_permutations=399, n_resamples=0, seed=seed + i)[column]
+        return found, np.arange(N_CUT) == 0
 
     return p_values
 

@@ -64,7 +64,8 @@ def cut_off(
     Raises
     ------
     DataError
-        If lengths differ, an outcome is impossible, there is no event, or values do not let donors be cut.
+        If lengths differ, an outcome is impossible, there is no event, or none while others were at risk, or
+        values do not let donors be cut.
     ParameterError
         If an option is out of range.
     """
@@ -93,6 +94,11 @@ def cut_off(
         )
     rng = np.random.default_rng(seed)
     scores = log_rank_scores(time, event)
+    if np.ptp(scores) < 1e-9:
+        raise DataError(
+            f"{int(event.sum())} of {len(event)} donors have an event, and only when nobody else was left: "
+            "no cut can be told from another."
+        )
     statistics = _standardised(scores[None], n_low)[0]
     best = int(np.argmax(statistics))
     chance = _standardised(rng.permuted(np.tile(scores, (n_permutations, 1)), axis=1), n_low).max(axis=1)

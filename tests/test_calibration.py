@@ -34,6 +34,11 @@ def test_power_rises_with_donors_and_is_told_for_sound_tests():
     assert (rates[60] > 0.8).all()
     refused = calibration.power(["Cox, covariates"], [12], n_seeds=2).iloc[0]
     assert (refused["rate"], refused["n_tests"]) == (0, 2)
+    # By chance no donor has an event, or one only when nobody else is left.
+    assert not calibration._cohort(6, 1.0, 69).obs["event"].any()
+    rare = calibration.power(["Cox", "log-rank at the median"], [6], n_seeds=3, seed=67)
+    assert rare["n_tests"].tolist() == [3, 3]
+    assert rare["rate"].tolist() == [0, 0]
     few = calibration.power(["two groups, covariates"], [6], effect=5, n_seeds=20).iloc[0]
     assert few["n_tests"] == 200
     assert 0 < few["rate"] < 1

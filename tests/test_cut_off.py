@@ -95,6 +95,8 @@ def test_ties_are_not_parted_and_what_cannot_be_cut_is_refused():
             cut_off(bad, time, event)
     with pytest.raises(DataError, match="Expected one length"):
         cut_off(values[1:], time, event)
+    with pytest.raises(DataError, match="1 of 20 donors have an event"):
+        cut_off(range(20), range(1, 21), np.arange(20) == 19)
     with pytest.raises(DataError, match="No donor has an event"):
         cut_off(values, time, np.zeros(40))
     for options, message in (
