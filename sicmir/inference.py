@@ -117,7 +117,8 @@ def predict_rows(
     DataError, ParameterError
         As for :func:`sicmir.prediction.predict_block`.
     """
-    forms, n_rows = _forms(bundle), len(out.coverage)
+    # The trust table is the one part of a bundle that its owner may change in place.
+    forms, n_rows = _forms(bundle)._replace(half_width=_half_width(bundle)), len(out.coverage)
     if n_rows == 0:
         return
     if bundle.rescale is not None and transform == "cohort":
@@ -224,19 +225,22 @@ def _predict_shown(
         np.maximum(predicted, 0, out=predicted)
 
 
+def _half_width(bundle: Bundle) -> np.ndarray | None:
+    if not has_intervals(bundle):
+        return None
+    # Of no sample, only to have the widths checked.
+    conformal.intervals(pd.DataFrame(columns=bundle.mirnas, dtype=float), bundle.trust["half_width"])
+    return bundle.trust["half_width"].to_numpy(dtype=np.float32)
+
+
 def _forms(bundle: Bundle) -> _Forms:
     if bundle not in _made:
-        half_width = None
-        if has_intervals(bundle):
-            # Of no sample, only to have the widths checked.
-            conformal.intervals(pd.DataFrame(columns=bundle.mirnas, dtype=float), bundle.trust["half_width"])
-            half_width = bundle.trust["half_width"].to_numpy(dtype=np.float32)
         fast = {MaskedKernelRidge: FastKernel, NetworkPredictor: FoldedNetwork}.get(type(bundle.predictor))
         _made[bundle] = _Forms(
             domain=None if bundle.domain is None else FastDomain(bundle.domain),
             rank=None if bundle.rescale is None else FastRank(bundle.rescale),
             predictor=None if fast is None else fast(bundle.predictor),
-            half_width=half_width,
+            half_width=None,
             scratch=ScratchPool(),
         )
     return _made[bundle]

@@ -102,7 +102,7 @@ class Bundle:
         """SHA-256 of the file of weights, which :data:`DESCRIPTION` states too: the name of the model."""
         return hashlib.sha256(self._weights()).hexdigest()
 
-    @cached_property
+    @property
     def content_sha256(self) -> str:
         """SHA-256 of all that a prediction depends on: weights, units, trust table with its widths, card."""
         return _content_hash(self._description(self._trust_csv()) | {"weights_sha256": self.weights_sha256})

@@ -256,6 +256,16 @@ def test_an_error_names_the_row_counted_from_the_first(bundle, value, parts, mon
         predict_block(replace(bundle, **parts), rows, "frozen")
 
 
+def test_widths_that_were_changed_in_place_are_taken(bundle):
+    rows, own = np.nan_to_num(gappy(), nan=5), replace(bundle, trust=bundle.trust.copy())
+    before, content = predict_block(own, rows, "frozen", abstain=False), own.content_sha256
+    own.trust["half_width"] *= 2
+    after = predict_block(own, rows, "frozen", abstain=False)
+    np.testing.assert_array_equal(after.predicted, before.predicted)
+    assert ((after.upper - after.lower).sum(axis=0) > (before.upper - before.lower).sum(axis=0)).all()
+    assert own.content_sha256 != content
+
+
 def test_a_block_of_no_rows(bundle):
     assert predict_block(bundle, np.empty((0, 977)), "frozen").predicted.shape == (0, small.N_MIRNAS)
     assert Block.empty(3, 2)[1:].lower.shape == (2, 2)
