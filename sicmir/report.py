@@ -159,7 +159,7 @@ def league(rows: pd.DataFrame, against: str = "", digits: int = 2) -> HTML:
     scopes = list(part["scope"].unique())
     lines = []
     for method, found in part.groupby("method", sort=False):
-        cells = {row.scope: _interval(row, digits) for row in found.itertuples(index=False)}
+        cells = {row.scope: _interval(row.median, row, digits) for row in found.itertuples(index=False)}
         lines.append(
             [_escape(method), str(found["n_mirnas"].iloc[0]), *(cells.get(scope, "–") for scope in scopes)]
         )
@@ -207,6 +207,30 @@ def planted(mirna: AnnData, judged: pd.DataFrame, method: str = "sicmir") -> HTM
     shown = groups[["predictable", *columns]].median().rename(columns={"predictable": "planted share"})
     shown.insert(0, "n", groups.size())
     return table(shown.reset_index())
+
+
+def literature(judged: pd.DataFrame, digits: int = 2) -> HTML:
+    """Table of claims with their DOI, the effect beside each, and the verdict.
+
+    Parameters
+    ----------
+    judged
+        As :func:`sicmir.claims.judge` gives it.
+    digits
+        Decimals.
+    """
+    rows = [
+        [
+            _escape(claim.mirna),
+            f"{_escape(claim.direction)}: {_escape(claim.statement)}",
+            _link(f"https://doi.org/{claim.doi}", claim.source),
+            _interval(claim.effect, claim, digits),
+            _escape(claim.grade) or "–",
+            f"{_escape(claim.verdict)}{_escape(f' ({claim.reason})' if claim.reason else '')}",
+        ]
+        for claim in judged.itertuples(index=False)
+    ]
+    return HTML(_table(["miRNA", "claim", "source", "effect here, log2", "grade", "verdict"], rows))
 
 
 def versions() -> dict[str, str]:
@@ -273,9 +297,9 @@ def _number(value: float, digits: int) -> str:
     return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def _interval(row: tuple, digits: int) -> str:
-    median, lower, upper = (_number(value, digits) for value in (row.median, row.lower, row.upper))
-    return median if lower == "–" else f"{median} ({lower} to {upper})"
+def _interval(value: float, row: tuple, digits: int) -> str:
+    middle, lower, upper = (_number(number, digits) for number in (value, row.lower, row.upper))
+    return middle if lower == "–" else f"{middle} ({lower} to {upper})"
 
 
 def _checksum(text: str) -> str:
