@@ -130,24 +130,38 @@ def intervals(
         If a miRNA has no entry in ``half_widths`` or occurs twice, a value is infinite, or a half width is
         negative or a spread not above 0.
     """
-    if predicted.columns.has_duplicates or half_widths.index.has_duplicates:
-        raise DataError("The miRNAs of predictions and half widths should be unique.")
-    absent = predicted.columns.difference(half_widths.index)
-    if len(absent):
-        raise DataError(
-            f"{len(absent)} of {predicted.shape[1]} predicted miRNAs have no half width (first: "
-            f"{absent[0]}). Take both from one model."
-        )
-    widths = half_widths.loc[predicted.columns].to_numpy(dtype=np.float64)
+    widths = widths_of(predicted.columns, half_widths)
     values = predicted.to_numpy(dtype=np.float64)
-    if np.isinf(values).any() or np.isinf(widths).any() or (widths < 0).any():
-        raise DataError("Predictions and half widths should be finite, and half widths at least 0.")
+    if np.isinf(values).any():
+        raise DataError("Predictions should be finite.")
     reach = widths * _spread(spread, predicted.index)
     labels = {"index": predicted.index, "columns": predicted.columns}
     return (
         pd.DataFrame(np.maximum(values - reach, 0), **labels),
         pd.DataFrame(np.maximum(values + reach, 0), **labels),
     )
+
+
+def widths_of(mirnas: pd.Index, half_widths: pd.Series) -> np.ndarray:
+    """Half width of each of some miRNAs, float64; NaN where it has no interval.
+
+    Raises
+    ------
+    DataError
+        If a miRNA has no entry in ``half_widths`` or occurs twice, or a half width is infinite or negative.
+    """
+    if mirnas.has_duplicates or half_widths.index.has_duplicates:
+        raise DataError("The miRNAs of predictions and half widths should be unique.")
+    places = half_widths.index.get_indexer(mirnas)
+    if (places < 0).any():
+        raise DataError(
+            f"{(places < 0).sum()} of {len(mirnas)} predicted miRNAs have no half width (first: "
+            f"{mirnas[places < 0].min()}). Take both from one model."
+        )
+    widths = half_widths.to_numpy(dtype=np.float64)[places]
+    if np.isinf(widths).any() or (widths < 0).any():
+        raise DataError("Half widths should be finite and at least 0.")
+    return widths
 
 
 def coverage(

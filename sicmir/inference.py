@@ -228,9 +228,7 @@ def _predict_shown(
 def _half_width(bundle: Bundle) -> np.ndarray | None:
     if not has_intervals(bundle):
         return None
-    # Of no sample, only to have the widths checked.
-    conformal.intervals(pd.DataFrame(columns=bundle.mirnas, dtype=float), bundle.trust["half_width"])
-    return bundle.trust["half_width"].to_numpy(dtype=np.float32)
+    return conformal.widths_of(pd.Index(bundle.mirnas), bundle.trust["half_width"]).astype(np.float32)
 
 
 def _forms(bundle: Bundle) -> _Forms:

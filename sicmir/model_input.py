@@ -116,7 +116,16 @@ class ModelInput(Decision):
         """
         rows = slice(start, stop)
         try:
-            totals = row_totals(self.matrix[rows], self.linear) if self.needs_totals else None
+            totals = row_totals(_rows(self.matrix, start, stop), self.linear) if self.needs_totals else None
             return self.bring(self.aligned.X[rows], totals)
         except DataError as error:
             raise DataError(f"Rows {start} to {stop - 1}: {error}") from error
+
+
+def _rows(matrix: np.ndarray | sparse.csr_matrix, start: int, stop: int) -> np.ndarray | sparse.csr_matrix:
+    """Rows of a matrix without a copy of their values, which scipy would make."""
+    if not sparse.issparse(matrix):
+        return matrix[start:stop]
+    first, last = matrix.indptr[[start, stop]]
+    parts = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first)
+    return sparse.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
