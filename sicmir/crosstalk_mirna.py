@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir import panel, trust
+from sicmir.counted_mirnas import counted_mirnas
 from sicmir.errors import DataError, PanelError, ParameterError
 from sicmir.mirna_names import level_of
 from sicmir.normalise import MOST_LOG2
@@ -59,7 +60,7 @@ def pool_mirna(mirna: AnnData, donor_key: str, cell_type_key: str, min_grade: st
     """
     values = _mirna_values(mirna)
     names, notes = _mature(mirna)
-    grade, counted = _grades(mirna, min_grade)
+    counted, grade = counted_mirnas(mirna, min_grade)
     if cell_type_key not in mirna.obs:
         raise ParameterError(
             f"obs of the miRNA has no column {cell_type_key!r}; it has "
@@ -143,15 +144,3 @@ def _mature(mirna: AnnData) -> tuple[np.ndarray, list[str]]:
     lost = int((names == "").sum())
     note = f"Values are of stem-loops, named after the arm that they follow; {lost} have none, left out."
     return names, [note]
-
-
-def _grades(mirna: AnnData, min_grade: str) -> tuple[np.ndarray, np.ndarray]:
-    if "grade" in mirna.var:
-        grade = mirna.var["grade"].astype(str).to_numpy(dtype=object)
-        return grade, trust.at_least(grade, min_grade) if min_grade else np.ones(len(grade), dtype=bool)
-    if min_grade and mirna.uns.get("sicmir", {}).get("modality") == "prediction":
-        raise ParameterError(
-            f"min_grade={min_grade!r}, but the predictions have no grades (var has no column grade): use a "
-            'model with a trust table, or min_grade="" to count all miRNAs.'
-        )
-    return np.full(mirna.n_vars, "", dtype=object), np.ones(mirna.n_vars, dtype=bool)

@@ -79,8 +79,8 @@ def permute(
     Returns
     -------
     ndarray
-        3 × pairs × miRNAs: score, sender, receiver. NaN for miRNAs that are not counted, pairs of fewer than
-        3 donors, and sides without terms.
+        3 × pairs × miRNAs: score, sender, receiver. NaN for miRNAs that are not counted or of which a term
+        is not known in some group, pairs of fewer than 3 donors, and sides without terms.
     """
     counted = np.flatnonzero(terms.mirnas["counted"])
     sender, receiver = (side[..., counted] for side in sides(terms, use))
@@ -116,6 +116,9 @@ def permute(
                 larger[:, k] += (drawn >= observed[:, k, None, :] - _TIE).sum(axis=1)
         result[np.ix_(range(3), chosen, counted)] = (larger + 1) / (n_permutations + 1)
     result[~np.array(informative)] = np.nan
+    # Comparisons with NaN are false, which would count as "never as large".
+    unknown = np.isnan(sender[terms.present] + receiver[terms.present]).any(axis=0)
+    result[..., counted[unknown]] = np.nan
     return result
 
 

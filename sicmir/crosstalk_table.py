@@ -64,7 +64,10 @@ def add_p(table: pd.DataFrame, p: np.ndarray, terms: Terms, pairs: np.ndarray) -
     table["p_score"], table["p_sender"], table["p_receiver"] = p.reshape(3, -1)
     targets = norm.sf(terms.repression_over_donors[pairs[:, 1]]).ravel()
     table["p_targets"] = np.where(table["p_score"].notna(), targets, np.nan)
-    table["p"] = table[["p_score", "p_sender", "p_receiver", "p_targets"]].max(axis=1)
+    parts = ["p_score", *(name for name in ("p_sender", "p_receiver") if table[name].notna().any())]
+    parts += ["p_targets"] if "repression" in terms.used else []
+    # A part that is not known must not leave the others to speak for it.
+    table["p"] = table[parts].max(axis=1, skipna=False)
     for p_name, q_name in (("p_score", "q_score"), ("p", "q")):
         known = table[p_name].notna()
         table[q_name] = np.nan

@@ -15,7 +15,7 @@ from sicmir.crosstalk_input import check_cells, check_targets, choose_sets, pool
 from sicmir.crosstalk_mirna import Mirna, pool_mirna, trust_weights
 from sicmir.errors import DataError, ParameterError
 from sicmir.gene_symbols import landmark_symbols
-from sicmir.matched_genes import gene_bins, matched_z
+from sicmir.matched_genes import gene_bins, matched_z, n_comparable
 
 PRIORS = ("sorting", "trust")
 """Terms of the miRNA alone, the same for all cell types: they move ranks and never p."""
@@ -38,8 +38,8 @@ class Terms:
     donors, cell_types
         Names, sorted.
     mirnas
-        Index mature miRNA: ``predicted_as``, ``grade``, ``n_targets`` (in the data, outside the landmarks)
-        and ``counted``.
+        Index mature miRNA: ``predicted_as``, ``grade``, ``n_targets`` (in the data, outside the landmarks,
+        and with other genes to be compared with) and ``counted``.
     used
         The terms that were asked for.
     present
@@ -160,7 +160,8 @@ def measure(
     pool = values.columns[outside]
     table = table[table["gene"].isin(pool)]
     links = _members(dict(iter(table.groupby("mirna")["gene"])), pool, mature)
-    n_targets = links.sum(axis=1).A1.astype(int)
+    inside = gene_bins(values.loc[:, outside].mean().to_numpy(), degree.reindex(pool).fillna(0).to_numpy())
+    n_targets = n_comparable(links, inside)
     mirnas = pooled_mirna.table.assign(n_targets=n_targets)
     if "repression" in terms:
         enough = n_targets >= min_targets
@@ -168,11 +169,11 @@ def measure(
         notes.append(f"{int(enough.sum())} of {len(mature)} miRNAs have {min_targets} targets or more.")
         if not mirnas["counted"].any():
             raise DataError(
-                f"No miRNA of sufficient grade has {min_targets} expressed targets outside the landmarks; "
-                f"the most is {n_targets.max()}. Give a larger table of targets or lower min_targets."
+                f"No miRNA of sufficient grade has {min_targets} expressed targets outside the landmarks and "
+                f"other genes of as many miRNAs beside them; the most is {n_targets.max()}. Give the "
+                "table of targets of all miRNAs, not only of those of interest, or lower min_targets."
             )
         links = sparse.diags(enough.astype(float)) @ links
-    inside = gene_bins(values.loc[:, outside].mean().to_numpy(), degree.reindex(pool).fillna(0).to_numpy())
     part = deviation.loc[:, outside]
     repression = -matched_z(part.to_numpy().T, links, inside)
     over_donors = part.groupby(level=1).mean().loc[list(kinds)]

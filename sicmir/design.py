@@ -111,6 +111,34 @@ def donor_rows(adata: AnnData, keys: Sequence[str], covariates: Sequence[str] = 
     return DonorRows(_means(_dense(adata.X), codes), error, obs)
 
 
+def check_one_condition(obs: pd.DataFrame, donor_key: str, keys: Sequence[str]) -> None:
+    """Refuse to take samples of several conditions of a donor for one.
+
+    Parameters
+    ----------
+    obs
+        Samples; nothing is checked without a column ``condition``.
+    donor_key
+        Column of the donor.
+    keys
+        Columns by which samples are told apart or that are adjusted for.
+
+    Raises
+    ------
+    DataError
+        If ``condition`` is none of these, and a donor has several.
+    """
+    if "condition" not in obs or "condition" in keys:
+        return
+    pairs = obs[[donor_key, "condition"]].astype(str).drop_duplicates()
+    several = pairs[donor_key].value_counts(sort=False) > 1
+    if several.any():
+        raise DataError(
+            f"{int(several.sum())} donors have samples of several conditions, the first "
+            f"{several.index[several][0]}: choose one condition, or give it as a covariate."
+        )
+
+
 def compare(
     obs: pd.DataFrame,
     donor: str,

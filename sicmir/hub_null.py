@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, cg
+from scipy.stats import norm
+from scipy.stats import t as student
 from tqdm import tqdm
 
 from sicmir.errors import DataError
@@ -176,10 +178,17 @@ class _Walk:
         return ranks / (ranks.sum() + rest)
 
 
-def permutation_p(observed: np.ndarray, draws: np.ndarray, inflation: np.ndarray | float = 1.0) -> np.ndarray:
+def permutation_p(
+    observed: np.ndarray,
+    draws: np.ndarray,
+    inflation: np.ndarray | float = 1.0,
+    df: np.ndarray | float = np.inf,
+) -> np.ndarray:
     """Share of draws that reach what was observed: (b + 1) / (n + 1) with b of n draws.
 
-    Phipson & Smyth 2010 (doi 10.2202/1544-6115.1585).
+    Phipson & Smyth 2010 (doi 10.2202/1544-6115.1585). An inflation is estimated from few donors, so that what
+    is divided by its root has Student's tails and not those of the draws: where there is one, a draw that is
+    u standard deviations from the mean stands for the t that is as improbable as u in a normal distribution.
 
     Parameters
     ----------
@@ -188,10 +197,16 @@ def permutation_p(observed: np.ndarray, draws: np.ndarray, inflation: np.ndarray
     draws
         Draws × miRNAs.
     inflation
-        Factor, one a miRNA, by which the variance of the draws is too small.
+        Factor, at least 1, one a miRNA, by which the variance of the draws is too small.
+    df
+        Degrees of freedom that the inflation was estimated with.
     """
-    centre = draws.mean(axis=0)
-    spread = np.sqrt(inflation) * (draws - centre)
+    centre, sd = draws.mean(axis=0), draws.std(axis=0)
+    spread = draws - centre
+    inflation, df = (np.broadcast_to(part, observed.shape).astype(float) for part in (inflation, df))
+    wide = np.flatnonzero((inflation > 1) & (sd > 0))
+    unlikely = student.isf(norm.sf(spread[:, wide] / sd[wide]), df[wide])
+    spread[:, wide] = unlikely * sd[wide] * np.sqrt(inflation[wide])
     # Rounding must not break the tie of a draw that is the set itself.
     reached = spread >= observed - centre - 1e-7 * np.abs(observed)
     p = (reached.sum(axis=0) + 1) / (len(draws) + 1)

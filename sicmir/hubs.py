@@ -6,7 +6,7 @@ as one. Draws alone would call a miRNA a hub far too often where miRNA and mRNA 
 other (competitive tests of gene sets: Goeman & Bühlmann 2007, doi 10.1093/bioinformatics/btm051). As CAMERA
 does (Wu & Smyth 2012, doi 10.1093/nar/gks461), the variance of the draws is therefore multiplied by
 how much more the sum of the targets varies over donors than that of genes drawn by lot, apart from what
-follows the miRNA.
+follows the miRNA; and since that is estimated from few donors, the draws are given Student's tails.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def hubs(
         - ``degree`` and what matched genes give (``expected``, the mean of draws); ``inflation``, the factor
           for the variance of draws, at least 1; ``z``, the difference in SD of draws after it. ``rank`` is by
           z: the sum alone would favour miRNAs of many targets.
-        - ``p``, of the permutations after inflation, and ``q`` (Benjamini-Hochberg). ``p_draws``, without
+        - ``p``, of the permutations after inflation (:func:`sicmir.hub_null.permutation_p`), and ``q``
+          (Benjamini-Hochberg). ``p_draws``, without
           inflation, is shown for comparison and is too small. NaN where more than 90 % of a draw are the
           targets themselves (``overlap``). With m miRNAs ranked and k of them at the smallest p, no q is
           below m / (k (n_permutations + 1)): give more permutations where few hubs are expected.
@@ -138,7 +139,7 @@ def hubs(
     )
     ranked, sets, gene = _ranked(made, min_targets, background)
     values = made.mirna[:, ranked]
-    r, _ = partial_correlation(values, gene, made.design)
+    r, df = partial_correlation(values, gene, made.design)
     weights = soft_weight(r)
     r_targets, inflation = _targets_over_donors(values, gene, made.design, r, sets)
     z, degree, expected = _z(weights, sets, inflation)
@@ -146,7 +147,11 @@ def hubs(
     overlap = sets.overlap()
     p_draws, p, p_pagerank = (
         np.where(overlap > MAX_OVERLAP, np.nan, permutation_p(*found))
-        for found in ((degree, degrees), (degree, degrees, inflation), (pagerank, pageranks, inflation))
+        for found in (
+            (degree, degrees),
+            (degree, degrees, inflation, df),
+            (pagerank, pageranks, inflation, df),
+        )
     )
     q = np.full(len(p), np.nan)
     q[np.isfinite(p)] = false_discovery_control(p[np.isfinite(p)])

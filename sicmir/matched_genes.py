@@ -119,6 +119,13 @@ def matched_z(values: np.ndarray, members: sparse.csr_matrix, bins: np.ndarray) 
         return np.where(variance > 0, difference / np.sqrt(variance), np.nan)
 
 
+def n_comparable(members: sparse.csr_matrix, bins: np.ndarray) -> np.ndarray:
+    """Number of genes of each set (sets × genes) whose bin holds other genes to compare them with."""
+    member = sparse.csr_matrix((np.ones(len(bins)), (np.arange(len(bins)), bins)))
+    inside = (members @ member).toarray()
+    return np.where(inside < np.bincount(bins), inside, 0).sum(axis=1).astype(int)
+
+
 def _cut(values: np.ndarray, n: int) -> np.ndarray:
     """Part of each value when all are cut into n parts by rank; ties are not torn apart."""
     return np.minimum((rankdata(values, method="min") - 1) * n // len(values), n - 1).astype(int)

@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy.stats import false_discovery_control
 
 from sicmir import panel
-from sicmir.errors import DataError, PanelError, ParameterError
-from sicmir.trust import at_least
+from sicmir.counted_mirnas import counted_mirnas
+from sicmir.errors import PanelError, ParameterError
 
 
 def adjusted(p: np.ndarray | pd.Series) -> np.ndarray:
@@ -29,47 +30,39 @@ def check_fdr(fdr: float) -> None:
         raise ParameterError(f"fdr should lie between 0 and 1; found {fdr!r}.")
 
 
-def describe(var: pd.DataFrame, min_grade: str = "") -> pd.DataFrame:
+def describe(mirna: AnnData, min_grade: str) -> pd.DataFrame:
     """What is known of miRNAs before any test: grade, whether it is too low, seed family, cluster.
 
     Parameters
     ----------
-    var
-        Index miRNA; ``grade`` of :mod:`sicmir.trust` if the values were predicted.
-    min_grade
-        Worst grade that counts; "" for every miRNA.
+    mirna, min_grade
+        As for :func:`sicmir.counted_mirnas.counted_mirnas`.
 
     Returns
     -------
     DataFrame
-        Index of ``var``; ``grade`` ("" without one), ``greyed`` (below ``min_grade``), ``family`` and
+        Index of ``mirna.var``; ``grade`` ("" without one), ``greyed`` (below ``min_grade``), ``family`` and
         ``cluster`` as in :func:`sicmir.panel.mirnas`, "" for none and for names that are not in miRBase v22.
 
     Raises
     ------
-    DataError
-        If ``min_grade`` is given and a grade is missing.
+    DataError, ParameterError
+        As for :func:`sicmir.counted_mirnas.counted_mirnas`.
     PanelError
         If names of mature miRNAs and of stem-loops are mixed.
-    ParameterError
-        If there is no such grade.
     """
-    if min_grade and "grade" not in var:
-        raise DataError(
-            f"min_grade={min_grade!r} needs the grades of the miRNAs in var['grade'], as predictions of a "
-            "model bundle have them; measured miRNAs have none: leave min_grade empty."
-        )
+    counted, grade = counted_mirnas(mirna, min_grade)
+    var = mirna.var
     known = panel.mirnas().set_index("name").reindex(var.index)
     first = known["level"].dropna().drop_duplicates()
     if len(first) > 1:
         raise PanelError(
             f"Mature miRNAs and stem-loops are mixed ({', '.join(first.index)}): split the table."
         )
-    grade = var["grade"].astype(object).where(var["grade"].notna(), "") if "grade" in var else ""
     return pd.DataFrame(
         {
             "grade": grade,
-            "greyed": ~at_least(var["grade"], min_grade) if min_grade else False,
+            "greyed": ~counted,
             "family": known["family"].fillna(""),
             "cluster": known["cluster"].fillna(""),
         },

@@ -15,10 +15,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from sicmir import panel, trust
+from sicmir import panel
+from sicmir.counted_mirnas import counted_mirnas
+from sicmir.design import check_one_condition
 from sicmir.errors import DataError, PanelError, ParameterError
 from sicmir.gene_names import read_names
 from sicmir.gene_symbols import current_symbols
+from sicmir.normalise import MOST_LOG2
 from sicmir.partial_correlation import MIN_DF, constant, degrees_of_freedom, enough
 from sicmir.targets import check_columns
 
@@ -112,14 +115,16 @@ def profiles(
         If a column is absent, or ``min_grade`` is unknown or there is no grade to compare with.
     """
     check_columns(targets)
-    counted, grade = _grades(mirna, min_grade)
+    counted, grade = counted_mirnas(mirna, min_grade)
+    if not counted.any():
+        raise DataError(f"None of {len(grade)} miRNAs has the grade {min_grade} or a better one.")
     _check_level(mirna, targets)
     obs, values = _samples(mirna, mrna, (group_key, *covariates, donor_key))
     predicted = ~np.isnan(values).all(axis=1)
     obs, values = obs[predicted], values[predicted]
     if obs.empty:
         raise DataError("No sample has a miRNA value: all are NaN. Were all predictions abstained?")
-    _check_conditions(obs, donor_key, (group_key, *covariates))
+    check_one_condition(obs, donor_key, (group_key, *covariates))
 
     donors, codes = np.unique(obs[donor_key].astype(str).to_numpy(dtype=str), return_inverse=True)
     average = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
@@ -163,21 +168,6 @@ def profiles(
     )
 
 
-def _grades(mirna: AnnData, min_grade: str) -> tuple[np.ndarray, np.ndarray]:
-    if "grade" not in mirna.var:
-        if min_grade and mirna.uns.get("sicmir", {}).get("modality") == "prediction":
-            raise ParameterError(
-                f"min_grade={min_grade!r}, but the predictions have no grades (var has no column grade): use "
-                'a model with a trust table, or min_grade="" to count all miRNAs.'
-            )
-        return np.ones(mirna.n_vars, dtype=bool), np.full(mirna.n_vars, "", dtype=object)
-    grade = mirna.var["grade"].astype(str).to_numpy(dtype=object)
-    counted = trust.at_least(grade, min_grade) if min_grade else np.ones(len(grade), dtype=bool)
-    if not counted.any():
-        raise DataError(f"None of {len(grade)} miRNAs has the grade {min_grade} or a better one.")
-    return counted, grade
-
-
 def _check_level(mirna: AnnData, targets: pd.DataFrame) -> None:
     """Refuse stem-loops beside targets of mature miRNAs; names unknown to miRBase say nothing."""
     levels = panel.mirnas().set_index("name")["level"]
@@ -216,21 +206,23 @@ def _samples(mirna: AnnData, mrna: AnnData, keys: Sequence[str]) -> tuple[pd.Dat
         other = mrna.obs[key].reindex(mirna.obs_names) if key in mrna.obs else label
         if (other.astype(str) != label.astype(str)).any():
             raise DataError(f"The column {key!r} differs between miRNA and mRNA; give both the same labels.")
-    values = mirna.X.toarray() if sparse.issparse(mirna.X) else np.asarray(mirna.X)
+    values = _logarithms("miRNA", mirna, lowest=0)
     if np.isinf(values).any():
         raise DataError("The miRNA holds infinite values; expected log2(RPM+1), NaN where not measured.")
-    return mirna.obs, values.astype(np.float64)
+    return mirna.obs, values
 
 
-def _check_conditions(obs: pd.DataFrame, donor_key: str, keys: Sequence[str]) -> None:
-    if "condition" not in obs or "condition" in keys:
-        return
-    conditions = obs.groupby(obs[donor_key].astype(str))["condition"].nunique()
-    if (conditions > 1).any():
+def _logarithms(what: str, adata: AnnData, lowest: float) -> np.ndarray:
+    """Dense values, float64, refused where they are no logarithms of expression."""
+    values = np.asarray(adata.X.toarray() if sparse.issparse(adata.X) else adata.X, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = finite.min(initial=0.0), finite.max(initial=0.0)
+    if low < lowest or high > MOST_LOG2:
         raise DataError(
-            f"{int((conditions > 1).sum())} donors have samples of several conditions, the first "
-            f'{conditions.index[conditions > 1][0]}: choose one condition, or give covariates=("condition",).'
+            f"The {what} holds values from {low:.4g} to {high:.4g}; expected logarithms, log2(x+1), from "
+            f"{max(lowest, 0):.0f} to {MOST_LOG2:.0f}, NaN where not measured. Take the logarithm first."
         )
+    return values
 
 
 def _covariate(obs: pd.DataFrame, name: str) -> np.ndarray:
@@ -257,7 +249,8 @@ def _genes(mrna: AnnData, gene_key: str, outside_panel: bool) -> tuple[pd.Index,
     """Names and values of the genes that can be used, and the status of every name."""
     known = current_symbols(read_names(mrna, gene_key))
     name = known["current"].where(known["current"] != "", known.index.to_series()).to_numpy(dtype=object)
-    values = mrna.X.toarray() if sparse.issparse(mrna.X) else np.asarray(mrna.X)
+    # Adjustment for batches leaves values of mRNA slightly below 0.
+    values = _logarithms("mRNA", mrna, lowest=-MOST_LOG2)
     frame = pd.DataFrame({"name": name, "exact": known["status"].to_numpy() == "current"})
     # A column under the current symbol beats one under a former; two alike cannot be told apart.
     best = frame["exact"] | ~frame.groupby("name")["exact"].transform("any")
@@ -270,7 +263,7 @@ def _genes(mrna: AnnData, gene_key: str, outside_panel: bool) -> tuple[pd.Index,
     usable = status.index[status == "tested"]
     reasons = status.set_axis(frame["name"])
     reasons = reasons[~reasons.index.duplicated()]
-    return pd.Index(name[usable], dtype=object), values[:, usable].astype(np.float64), reasons
+    return pd.Index(name[usable], dtype=object), values[:, usable], reasons
 
 
 def _usable(

@@ -40,7 +40,7 @@ def differential(
     paired: Pairing = "auto",
     min_donors: int = FEWEST_DONORS,
     fdr: float = 0.05,
-    min_grade: str = "",
+    min_grade: str = "B",
     trend: bool = False,
 ) -> pd.DataFrame:
     r"""Test each miRNA, in each cell type, for a difference between two conditions, with donors as units.
@@ -91,8 +91,8 @@ def differential(
     fdr
         Largest q of a ``finding``.
     min_grade
-        Worst grade (``var["grade"]``) that counts, "" for all. Worse ones stay in the table ``greyed``: they
-        have a p, but no q, and are no finding.
+        Worst grade (``var["grade"]``) of predicted miRNAs that counts, "" for all; measured ones have no
+        grade and count. Worse ones stay in the table ``greyed``: they have a p, but no q, and are no finding.
     trend
         Let the common variance follow the mean level of the miRNA.
 
@@ -133,7 +133,7 @@ def differential(
         raise ParameterError(f"Expected different columns; found {', '.join([*keys, *covariates])}.")
     if case == reference:
         raise ParameterError(f"Expected two conditions, found case={case!r} and reference={reference!r}.")
-    facts = describe(adata.var, min_grade)
+    facts = describe(adata, min_grade)
     rows = donor_rows(_of_conditions(adata, condition_key, (case, reference)), keys, covariates)
     names = rows.obs[cell_type_key] if cell_type_key else pd.Series("", index=rows.obs.index)
     designs: list[tuple[str, DonorRows, Design]] = []
@@ -167,7 +167,7 @@ def markers(
     donor_key: str = "donor",
     min_donors: int = FEWEST_DONORS,
     fdr: float = 0.05,
-    min_grade: str = "",
+    min_grade: str = "B",
     trend: bool = False,
 ) -> pd.DataFrame:
     """Test each miRNA for a difference between each cell type and the others of the same donors.
@@ -196,7 +196,8 @@ def markers(
     Raises
     ------
     DataError
-        As for :func:`differential`, and if no donor has two cell types.
+        As for :func:`differential`, and if no donor has two cell types, or conditions differ between the
+        cell types of a donor, which would be taken for a difference between cell types.
     PanelError, ParameterError
         As for :func:`differential`.
 
@@ -211,8 +212,9 @@ def markers(
     _check_options(min_donors, fdr)
     if cell_type_key == donor_key:
         raise ParameterError(f"Expected different columns; found {cell_type_key!r} for cell type and donor.")
-    facts = describe(adata.var, min_grade)
+    facts = describe(adata, min_grade)
     rows = donor_rows(adata, [donor_key, cell_type_key])
+    _check_conditions(adata.obs, donor_key, cell_type_key)
     donors = pd.factorize(rows.obs[donor_key])[0]
     types, names = pd.factorize(rows.obs[cell_type_key], sort=True)
     if np.bincount(donors).max() < 2:
@@ -233,6 +235,22 @@ def markers(
         table = effect_table(rows, response, spread, design, min_donors, trend)
         tables.append(table.assign(cell_type=name))
     return _finished(tables, facts, fdr)
+
+
+def _check_conditions(obs: pd.DataFrame, donor_key: str, cell_type_key: str) -> None:
+    if "condition" not in obs or cell_type_key == "condition":
+        return
+    labels = obs[[donor_key, cell_type_key, "condition"]].astype(str).drop_duplicates()
+    n_types = labels.groupby(donor_key)[cell_type_key].agg(lambda names: len(set(names)))
+    # Where all cell types of a donor have all its conditions, each condition occurs once in each of them.
+    n_of_condition = labels.groupby([donor_key, "condition"]).size().groupby(level=0).min()
+    uneven = n_of_condition < n_types
+    if uneven.any():
+        raise DataError(
+            f"In {int(uneven.sum())} donors (first: {uneven.index[uneven][0]}) cell types differ in the "
+            "conditions that they have, so that conditions and cell types cannot be told apart. Choose one "
+            "condition, or cell types that all have both."
+        )
 
 
 def _rest(values: np.ndarray, donors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

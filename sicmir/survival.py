@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy.stats import norm, rankdata
 
 from sicmir.cox_fit import fit_cox
-from sicmir.design import DonorRows, covariate_columns, donor_rows
+from sicmir.design import DonorRows, check_one_condition, covariate_columns, donor_rows
 from sicmir.donor_fit import CONFOUNDED, basis, patterns
 from sicmir.donor_test import NO_VARIATION
 from sicmir.errors import DataError, ParameterError
@@ -55,7 +55,7 @@ def cox(
     stratum_key: str = "",
     min_events_per_variable: int = 10,
     fdr: float = 0.05,
-    min_grade: str = "",
+    min_grade: str = "B",
 ) -> pd.DataFrame:
     r"""Fit a Cox model of each miRNA, in each cell type, with covariates.
 
@@ -90,8 +90,8 @@ def cox(
     fdr
         Largest q of a ``finding``.
     min_grade
-        Worst grade (``var["grade"]``) that counts, "" for all. Worse ones stay in the table ``greyed``: they
-        have a p, but no q, and are no finding.
+        Worst grade (``var["grade"]``) of predicted miRNAs that counts, "" for all; measured ones have no
+        grade and count. Worse ones stay in the table ``greyed``: they have a p, but no q, and are no finding.
 
     Returns
     -------
@@ -108,7 +108,8 @@ def cox(
     ------
     DataError
         If a column is absent or has gaps, times or events are impossible or differ between samples of a
-        donor, no donor has an event, or as for :func:`sicmir.design.donor_rows`.
+        donor, no donor has an event, a donor has samples of several conditions (choose tumour or normal
+        tissue), or as for :func:`sicmir.design.donor_rows`.
     PanelError
         If mature miRNAs and stem-loops are mixed.
     ParameterError
@@ -134,8 +135,9 @@ def cox(
     named = [*keys, time_key, event_key, *covariates, *([stratum_key] if stratum_key else [])]
     if len(set(named)) < len(named):
         raise ParameterError(f"Expected different columns; found {', '.join(named)}.")
-    facts = describe(adata.var, min_grade)
+    facts = describe(adata, min_grade)
     rows = donor_rows(adata, keys, covariates)
+    check_one_condition(adata.obs, donor_key, [*keys, *covariates])
     outcome = _outcome(adata.obs, donor_key, time_key, event_key, stratum_key)
     outcome = outcome.loc[rows.obs[donor_key]].reset_index(drop=True)
     names = rows.obs[cell_type_key] if cell_type_key else pd.Series("", index=rows.obs.index)

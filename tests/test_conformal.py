@@ -266,7 +266,7 @@ def test_bad_input_is_refused(data, judged):
     with pytest.raises(DataError, match="should be unique"):
         conformal.intervals(predicted, pd.concat([half, half[:1]]))
     for bad in (half.replace(half["m1"], -1), half.replace(half["m1"], np.inf)):
-        with pytest.raises(DataError, match="finite, and half widths at least 0"):
+        with pytest.raises(DataError, match="Half widths should be finite and at least 0"):
             conformal.intervals(predicted, bad)
     observed, lower, upper, donor, cohort = judged
     with pytest.raises(DataError, match="lower bounds lie above"):

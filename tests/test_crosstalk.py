@@ -1,6 +1,7 @@
 """Crosstalk: the score and its p recomputed by loops, and planted truth."""
 
 import itertools
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -11,9 +12,9 @@ from scipy import stats
 from sicmir import ev
 from sicmir.crosstalk import ablation, crosstalk, summarise_pairs
 from sicmir.crosstalk_permutation import permute, sides
-from sicmir.crosstalk_table import pairs_of
+from sicmir.crosstalk_table import add_p, pairs_of, score_table
 from sicmir.crosstalk_terms import TERMS
-from sicmir.errors import ParameterError
+from sicmir.errors import DataError, ParameterError
 from sicmir.toy_crosstalk import PLANTED, crosstalk_cells
 
 KEYS = ["sender", "receiver", "mirna"]
@@ -162,6 +163,28 @@ def test_permutation_p_is_that_of_all_arrangements():
             n_checked += 1
     assert n_checked == 2 * 3  # a and b with each other, three miRNAs
     assert np.isnan(p[:, :, 3]).all()  # grade C
+
+
+def test_what_is_not_known_gives_no_p():
+    cells, mirna, targets = tiny(6, "abcd")
+    pairs = pairs_of(run(cells, mirna, targets).terms, self_pairs=False)[0]
+    measured = run(cells, mirna, targets).terms
+    measured.repression[2, 1, 0] = np.nan  # one group, of one counted miRNA
+    p = permute(measured, TERMS, pairs, 99, 0, False)
+    assert np.isnan(p[..., 0]).all()
+    assert np.isfinite(p[..., 1]).all()
+    measured = replace(measured, repression_over_donors=np.full_like(measured.repression_over_donors, np.nan))
+    table = score_table(measured, TERMS, pairs)
+    add_p(table, p, measured, pairs)
+    assert table["p_sender"].notna().any()
+    assert table[["p", "q"]].isna().all(axis=None)
+
+
+def test_targets_of_one_mirna_alone_have_nothing_to_be_compared_with():
+    cells, mirna, targets = crosstalk_cells(n_donors=6, n_types=4, n_pairs=0, seed=1)
+    good = mirna.var_names[mirna.var["grade"] == "A"][0]
+    with pytest.raises(DataError, match="Give the table of targets of all miRNAs"):
+        crosstalk(cells, mirna, targets[targets["mirna"] == good], n_permutations=99, progress=False)
 
 
 def test_scores_follow_the_labels_of_whole_profiles():

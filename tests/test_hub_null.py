@@ -3,7 +3,7 @@ from itertools import permutations, product
 import networkx as nx
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from sicmir.hub_null import DAMPING, TargetSets, permutation_p
 
@@ -63,6 +63,19 @@ def test_inflation_widens_the_draws():
     np.testing.assert_allclose(found, norm.sf(observed, 5, [1, 2]), atol=0.01)
     unknown = permutation_p(np.array([np.nan, 6.0]), draws, np.array([1.0, np.nan]))
     assert np.isnan(unknown).all()
+
+
+def test_p_holds_in_the_tails_where_the_inflation_is_estimated_from_few_donors():
+    """The truth is three times as wide as the draws; how much is known from five degrees of freedom."""
+    rng, df, n = np.random.default_rng(7), 5, 4000
+    draws = rng.normal(size=(1999, n))
+    observed = rng.normal(scale=3, size=n)
+    inflation = np.maximum(9 * rng.chisquare(df, n) / df, 1)
+    found, without = permutation_p(observed, draws, inflation, df), permutation_p(observed, draws, inflation)
+    for level in (0.05, 0.01, 0.001):
+        low, high = binom.ppf([0.001, 0.999], n, level)
+        assert low <= (found <= level).sum() <= high
+    assert (without <= 0.001).mean() > 0.01
 
 
 def test_draws_are_matched_and_without_repeats():

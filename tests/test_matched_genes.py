@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from sicmir.errors import DataError
-from sicmir.matched_genes import MIN_IN_BIN, N_CLASSES, gene_bins, matched_z
+from sicmir.matched_genes import MIN_IN_BIN, N_CLASSES, gene_bins, matched_z, n_comparable
 
 
 @pytest.fixture
@@ -79,3 +79,9 @@ def test_what_cannot_be_compared_is_nan():
         matched_z(values, members, np.zeros(5, dtype=int))
     with pytest.raises(DataError, match="finite values"):
         matched_z(np.full((6, 1), np.nan), members, np.zeros(6, dtype=int))
+
+
+def test_comparable_genes_are_those_that_share_their_bin_with_others():
+    bins = np.array([0, 0, 0, 1, 1, 2])
+    members = sparse.csr_matrix([[1, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 1]])
+    assert n_comparable(members, bins).tolist() == [2, 0, 2]

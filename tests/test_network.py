@@ -207,6 +207,13 @@ def test_bad_input_is_refused_before_anything_long(pair):
     infinite = mirna.copy()
     infinite.X[0, 0] = np.inf
     refused(DataError, "infinite", mirna=infinite)
+    for what in ("mirna", "mrna"):
+        linear = {"mirna": mirna, "mrna": mrna}[what].copy()
+        linear.X = 2**linear.X - 1
+        refused(DataError, "Take the logarithm first", **{what: linear})
+    negative = mirna.copy()
+    negative.X = negative.X - negative.X.mean()
+    refused(DataError, "Take the logarithm first", mirna=negative)
     few = slice(20 - MIN_DF // 2, 20 + MIN_DF // 2 + 3)
     assert mirna[few].n_obs == 2 + MIN_DF
     refused(DataError, f"at least {MIN_DF} are needed, that is 8 donors", mirna=mirna[few], mrna=mrna[few])

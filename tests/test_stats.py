@@ -109,6 +109,31 @@ def test_cells_count_for_their_donor_only():
     assert (found["n_case"] == 4).all()
 
 
+def test_predictions_count_from_grade_b_on_also_where_joining_lost_what_they_are():
+    adata = toy_cells.donor_cells(12, 2, 30, effect=1.5, n_changed=16, seed=8)
+    assert stats.differential(adata, **BY_TYPE)["finding"].any()
+    adata.var["grade"] = "C"
+    assert stats.differential(adata, **BY_TYPE)["greyed"].all()
+    adata.layers["lower"], adata.layers["upper"] = adata.X - 1, adata.X + 1
+    joined = ad.concat([adata[:10], adata[10:]])
+    assert not joined.uns
+    assert "grade" not in joined.var
+    for test in (lambda: stats.differential(joined, **BY_TYPE), lambda: stats.markers(joined)):
+        with pytest.raises(ParameterError, match="predictions have no grades"):
+            test()
+
+
+def test_markers_refuse_cell_types_of_different_conditions():
+    adata = toy_cells.donor_cells(8, 3, 20, marker_effect=2, seed=1)
+    assert stats.markers(adata)["finding"].any()
+    kinds = adata.obs["cell_type"].astype(str)
+    adata = adata[((kinds == "type A") == (adata.obs["condition"] == "tumour")).to_numpy()].copy()
+    with pytest.raises(DataError, match="In 8 donors .* cannot be told apart"):
+        stats.markers(adata)
+    del adata.obs["condition"]
+    assert len(stats.markers(adata)) == 60
+
+
 def test_correction_is_over_mirnas_and_cell_types_and_greyed_mirnas_have_no_part_in_it():
     adata = toy_cells.donor_cells(12, 2, 30, effect=1.5, n_changed=16, seed=8)
     adata.var["grade"] = ["A", "B", "D"] * 10
@@ -191,7 +216,7 @@ def test_errors_of_prediction_widen_the_limits(arms):
     half = norm.ppf(0.95) * np.tile(sd, (adata.n_obs, 1))
     adata.layers["lower"], adata.layers["upper"] = adata.X - half, adata.X + half
     adata.uns["sicmir"]["interval_level"] = 0.9
-    found = stats.differential(adata, **BY_TYPE)
+    found = stats.differential(adata, **BY_TYPE, min_grade="")
     plain = adata.copy()
     del plain.layers["lower"], plain.layers["upper"]
     pd.testing.assert_frame_equal(
@@ -218,7 +243,7 @@ def test_errors_of_prediction_widen_the_limits(arms):
     assert found["exceeds_error"].sum() < found["finding"].sum()
     del adata.uns["sicmir"]["interval_level"]
     with pytest.raises(DataError, match="interval_level"):
-        stats.differential(adata, **BY_TYPE)
+        stats.differential(adata, **BY_TYPE, min_grade="")
 
 
 def test_limits_with_errors_cover_the_effect_on_the_mirna_itself():
@@ -232,7 +257,7 @@ def test_limits_with_errors_cover_the_effect_on_the_mirna_itself():
         half = np.full(measured.shape, norm.ppf(0.95))
         predicted.layers["lower"], predicted.layers["upper"] = predicted.X - half, predicted.X + half
         predicted.uns["sicmir"]["interval_level"] = 0.9
-        found = stats.differential(predicted, **CONTRAST).set_index("mirna")
+        found = stats.differential(predicted, **CONTRAST, min_grade="").set_index("mirna")
         true = measured.uns["truth"]["effects"]["type A"].loc[found.index]
         covered.append(((found["lower_total"] <= true) & (true <= found["upper_total"])).mean())
     assert np.mean(covered) > 0.95
@@ -243,7 +268,7 @@ def test_families_are_told_together():
     adata = toy_cells.donor_cells(12, 1, 8, mirna_names=names, seed=15)
     tumour = (adata.obs["condition"] == "tumour").to_numpy()
     adata.X[np.ix_(tumour, [0, 1, 2])] += 3
-    found = stats.differential(adata, **CONTRAST)
+    found = stats.differential(adata, **CONTRAST, min_grade="")
     told = stats.families(found).set_index("cluster")
     cluster = told[told["n_members"] == 3]
     assert len(cluster) == 1
@@ -274,7 +299,7 @@ def test_families_are_told_together():
         ({}, {"min_donors": 2}, ParameterError, "at least 3"),
         ({}, {"fdr": 5}, ParameterError, "fdr"),
         ({}, {"paired": "both"}, ParameterError, "paired should be one of"),
-        ({}, {"min_grade": "B"}, DataError, "needs the grades"),
+        ({}, {"min_grade": "E"}, ParameterError, "min_grade should be one of"),
         ({"donor": None}, {}, DataError, "samples have no donor"),
         ({"age": np.inf}, {"covariates": ["age"]}, DataError, "infinite"),
     ],

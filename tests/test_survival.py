@@ -1,3 +1,4 @@
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +124,16 @@ def test_samples_of_a_donor_count_once():
     assert (found["note"] == "means of several samples of a donor").all()
 
 
+def test_tumour_and_normal_of_a_donor_are_not_averaged():
+    adata = cohort(60, log_hazard=1, seed=11)
+    twice = ad.concat([adata, adata], keys=["tumour", "normal"], label="condition", index_unique="-")
+    twice.uns = adata.uns
+    with pytest.raises(DataError, match="60 donors have samples of several conditions"):
+        survival.cox(twice, **OUTCOME)
+    chosen = survival.cox(twice[twice.obs["condition"] == "tumour"].copy(), **OUTCOME)
+    pd.testing.assert_frame_equal(chosen, survival.cox(adata, **OUTCOME))
+
+
 def test_greyed_mirnas_are_no_findings_and_drifting_effects_are_noted():
     adata = cohort(300, log_hazard=0, seed=11)
     z = np.random.default_rng(12).normal(size=300)
@@ -192,7 +203,7 @@ def test_log_rank_of_groups_that_were_never_at_risk_together():
         ({"covariates": ["time"]}, ParameterError, "different columns"),
         ({"min_events_per_variable": 1}, ParameterError, "at least 5"),
         ({"fdr": 0}, ParameterError, "fdr"),
-        ({"min_grade": "A"}, DataError, "needs the grades"),
+        ({"min_grade": "E"}, ParameterError, "min_grade should be one of"),
         ({"time_key": "batch"}, DataError, "Expected numbers in batch"),
     ],
 )
