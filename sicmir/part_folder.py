@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from sicmir import paths
 from sicmir.errors import DataError, PanelError, ParameterError
 
 PROGRESS, ROWS, LOCK = "progress.json", "rows.zarr", "lock"
+
+_OWN = re.compile(r"progress\.json|rows\.zarr|cells\.zarr|lock|model|groups-\d+\.npz|\..*")
+"""Names of what a run puts into the folder."""
 
 
 def part_folder(out: Path) -> Path:
@@ -51,7 +55,8 @@ class PartFolder:
     Raises
     ------
     ParameterError
-        If another process works in it, or it belongs to another command.
+        If another process works in it, it belongs to another command, or it holds files that are no part
+        of a result, which would be removed with it.
     """
 
     def __init__(self, out: Path, identity: Mapping[str, str], overwrite: bool = False) -> None:
@@ -60,6 +65,12 @@ class PartFolder:
         self.done, self.measured, self.summary = 0, np.empty(0, bool), ""
         with paths.writing(out):
             self.path.mkdir(parents=True, exist_ok=True)
+            foreign = [part for part in self.path.iterdir() if not _OWN.fullmatch(part.name)]
+            if foreign or self.path.is_symlink():
+                raise ParameterError(
+                    f"{foreign[0] if foreign else self.path} is where {out.name} would grow, but belongs to "
+                    "no unfinished result. Move it away, or choose another name."
+                )
             self._lock = FileLock(self.path / LOCK)
             try:
                 self._lock.acquire(timeout=0)

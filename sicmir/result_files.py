@@ -31,7 +31,7 @@ TABLES = (*LAYERS, "samples", "mirnas")
 """Tables that lie beside predictions in ``.parquet`` or ``.csv``: ``out_lower.csv`` beside ``out.csv``."""
 
 ABOUT = "about"
-"""And what ``uns["sicmir"]`` says, ``out_about.json``."""
+"""And what ``uns["sicmir"]`` says, ``out_about.json``, with the names of the tables, such as lower.csv."""
 
 ROWS = 5000
 """Rows that are written at a time."""
@@ -53,18 +53,30 @@ def check_free(path: str | Path, overwrite: bool = False, source: str | Path = "
     ------
     ParameterError
         If the ending is not one of :data:`ENDINGS`, a file is there and ``overwrite`` is false, a folder is
-        there that is no ``.zarr`` store of an AnnData or only a link, or the path is ``source`` or within it.
+        there that is no ``.zarr`` store of an AnnData or only a link, or a file of the result would be
+        ``source``, or within or around it. With ``overwrite``, also if a file bears the name of a table
+        beside ``path`` but belongs to no result of that name: it is never replaced.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise ParameterError(f"{path}: predictions are written as {', '.join(ENDINGS)}; give such an ending.")
-    # Unlike Path.resolve, realpath bears links that lead in a circle.
-    target = Path(os.path.realpath(path))
-    if source and Path(os.path.realpath(source)) in (target, *target.parents):
-        raise ParameterError(f"{path} is what is predicted from, or within it; choose another name.")
+    for part in _files(path) if source else ():
+        if _touches(part, Path(source)):
+            raise ParameterError(
+                f"{part} is what is predicted from, or within it or around it; choose another name."
+            )
+    ours = _files_there(path)
     for part in _files(path):
-        if (part.exists() or part.is_symlink()) and not overwrite:
-            raise ParameterError(f"{part} is there already; choose another name, or overwrite it.")
+        there = part.exists() or part.is_symlink()
+        if there and not overwrite:
+            raise ParameterError(
+                f"{part} is there already; choose another name, or overwrite it by overwrite=True."
+            )
+        if there and part not in ours:
+            raise ParameterError(
+                f"{part} is there, but is no table of an earlier result {path.name}, so that it is not "
+                "replaced; choose another name, or move it away."
+            )
         if part.is_symlink() and part.is_dir():
             raise ParameterError(f"{part} is a link to a folder; give the folder itself.")
         if part.is_dir() and not _is_anndata_store(part):
@@ -132,14 +144,14 @@ def _write(predicted: AnnData, path: Path, overwrite: bool, folder: Path) -> Pat
             _write_anndata(predicted, parts[0])
         else:
             _write_tables(predicted, parts)
+        made = [(part, file) for part, file in zip(parts, files, strict=True) if part.exists()]
+        for file in set(files) - {file for _, file in made}:  # layers of the result that is replaced
+            file.unlink(missing_ok=True)
         # Last comes what was asked for: where it is, all is there.
-        for part, file in reversed(list(zip(parts, files, strict=True))):
+        for part, file in reversed(made):
             if file.is_dir():
                 shutil.rmtree(file)
-            if part.exists():
-                part.replace(file)
-            else:  # a layer that this result does not have, of the one that is replaced
-                file.unlink(missing_ok=True)
+            part.replace(file)
     finally:
         for part in parts:
             paths.remove(part)
@@ -152,6 +164,27 @@ def _files(path: Path) -> list[Path]:
         return [path]
     beside = [path.with_name(f"{path.stem}_{name}{path.suffix}") for name in TABLES]
     return [path, *beside, path.with_name(f"{path.stem}_{ABOUT}.json")]
+
+
+def _files_there(path: Path) -> list[Path]:
+    """Files that may be replaced: the one that is named, and the tables that its ``about`` names."""
+    files = _files(path)
+    if len(files) == 1:
+        return files
+    try:
+        found = json.loads(files[-1].read_text())["tables"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or another's
+        return [path]
+    return [path, *(file for file in files[1:] if file.name.removeprefix(f"{path.stem}_") in found)]
+
+
+def _touches(file: Path, source: Path) -> bool:
+    """Whether to replace ``file`` would change or remove ``source``."""
+    # Unlike Path.resolve, realpath bears links that lead in a circle.
+    one, other = (Path(os.path.realpath(path)) for path in (file, source))
+    if one == other or one in other.parents or other in one.parents:
+        return True
+    return file.exists() and source.exists() and file.samefile(source)
 
 
 def storable_obs(obs: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +257,9 @@ def _write_tables(predicted: AnnData, parts: list[Path]) -> None:
             table.to_csv(part, lineterminator="\n")
         else:
             table.reset_index().to_parquet(part, index=False)
-    parts[-1].write_text(json.dumps(_plain(predicted.uns["sicmir"]), indent=1) + "\n")
+    tables = [f"{name}{parts[0].suffix}" for name in (*predicted.layers, "samples", "mirnas")]
+    about = {**predicted.uns["sicmir"], "tables": [*tables, f"{ABOUT}.json"]}
+    parts[-1].write_text(json.dumps(_plain(about), indent=1) + "\n")
 
 
 def _write_matrix(matrix: Any, rows: pd.Index, columns: pd.Index, part: Path) -> None:

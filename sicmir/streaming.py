@@ -138,6 +138,8 @@ def predict_file(
     _check_options(by, groups, chunk_size, dtype)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
+    if part_folder(out).absolute() in path.absolute().parents:
+        raise ParameterError(f"{path} lies where {out.name} would grow; move it, or choose another name.")
     result_files.check_free(out, overwrite or part_folder(out).exists(), path)
     bundle = model if isinstance(model, Bundle) else load_model(model)
     reading = {"transform": transform, "by": by, "layer": layer, "units": units, "gene_key": gene_key}

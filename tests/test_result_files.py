@@ -116,6 +116,55 @@ def test_a_table_beside_that_is_there_is_told_too(predicted, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["out_lower.csv"]
 
 
+def test_only_tables_of_the_result_that_is_replaced_are_replaced_with_it(predicted, tmp_path):
+    mine = [tmp_path / f"out_{name}" for name in ("count.csv", "samples.csv", "about.json")]
+    for file in mine:
+        file.write_text("mine")
+        with pytest.raises(ParameterError, match=f"{file.name} is there, but is no table of an earlier"):
+            write(predicted, tmp_path / "out.csv", overwrite=True)
+        assert list(tmp_path.iterdir()) == [file]
+        file.unlink()
+    write(predicted, tmp_path / "out.csv")
+    mine[0].write_text("mine")  # predictions of samples have no table of that name
+    with pytest.raises(ParameterError, match=r"out_count\.csv is there, but is no table"):
+        write(predicted, tmp_path / "out.csv", overwrite=True)
+    assert mine[0].read_text() == "mine"
+    mine[0].unlink()
+    del predicted.layers["lower"]
+    write(predicted, tmp_path / "out.csv", overwrite=True)
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == {"out.csv", "out_upper.csv", "out_samples.csv", "out_mirnas.csv", "out_about.json"}
+    write(predicted, tmp_path / "out.parquet", overwrite=True)  # about.json is now of this one
+    (tmp_path / "out_lower.csv").write_text("mine")
+    with pytest.raises(ParameterError, match=r"out_lower\.csv is there, but is no table"):
+        write(predicted, tmp_path / "out.csv", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["out_count.csv", "out_samples.csv", "out.csv", "sub/out_lower.csv"])
+def test_the_source_is_none_of_the_files_of_the_result(tmp_path, name):
+    source = tmp_path / name
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("counts")
+    for overwrite in (True, False):
+        with pytest.raises(ParameterError, match=f"{source.name} is what is predicted from"):
+            check_free(source.with_name("out.csv"), overwrite, source)
+    linked = tmp_path / "linked.csv"
+    linked.symlink_to(source)
+    with pytest.raises(ParameterError, match="is what is predicted from"):
+        check_free(source.with_name("out.csv"), True, linked)
+    linked.unlink()
+    linked.hardlink_to(source)
+    with pytest.raises(ParameterError, match="is what is predicted from"):
+        check_free(source.with_name("out.csv"), True, linked)
+
+
+def test_a_source_within_the_store_that_would_be_replaced(predicted, tmp_path):
+    store = write(predicted, tmp_path / "out.zarr")
+    (store / "counts.csv").write_text("counts")
+    with pytest.raises(ParameterError, match=r"out\.zarr is what is predicted from"):
+        check_free(store, True, store / "counts.csv")
+
+
 def test_a_folder_that_is_no_store_is_never_removed(predicted, tmp_path):
     for name in ("thesis.zarr", "thesis.h5ad"):
         (tmp_path / name).mkdir()

@@ -141,6 +141,30 @@ def test_half_precision_without_intervals(cells, expected, model, tmp_path):
         np.testing.assert_allclose(values.astype(float), expected.X, rtol=2e-3, atol=1e-4)
 
 
+def test_counts_that_bear_the_name_of_a_table_of_the_result_are_kept(counts, model, tmp_path):
+    source = tmp_path / "liver_count.csv"
+    counts.to_df().to_csv(source)
+    before = source.read_bytes()
+    with pytest.raises(ParameterError, match=r"liver_count\.csv is what is predicted from"):
+        predict_file(source, tmp_path / "liver.csv", model, overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["liver_count.csv"]
+    assert source.read_bytes() == before
+
+
+def test_files_of_ones_own_where_a_result_would_grow_are_kept(cells, counts, model, tmp_path):
+    folder = part_folder.part_folder(tmp_path / "out.h5ad")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(ParameterError, match=r"thesis\.txt is where out\.h5ad would grow"):
+        predict_file(cells, tmp_path / "out.h5ad", model, overwrite=True)
+    assert (folder / "thesis.txt").read_text() == "mine"
+    (folder / "thesis.txt").unlink()
+    counts.write_h5ad(folder / ".cells.h5ad")
+    with pytest.raises(ParameterError, match=r"cells\.h5ad lies where out\.h5ad would grow"):
+        predict_file(folder / ".cells.h5ad", tmp_path / "out.h5ad", model, overwrite=True)
+    assert (folder / ".cells.h5ad").exists()
+
+
 def test_a_result_without_a_layer_leaves_none_of_the_one_before(cells, model, tmp_path):
     predict_file(cells, tmp_path / "out.csv", model)
     assert (tmp_path / "out_lower.csv").exists()
