@@ -27,11 +27,10 @@ from sicmir.prediction_input import (
     places_of_genes,
     pooled,
     prepare,
-    read_units,
     taken_as_stored,
 )
-from sicmir.unit_names import SIGNED
-from sicmir.units import judged_rows
+from sicmir.unit_names import SIGNED, known
+from sicmir.units import judged_rows, look
 
 STREAMED = ("h5ad", "zarr")
 """Readers whose files are read in chunks; all others are read whole."""
@@ -171,7 +170,7 @@ class FileInput:
         seen[self.decision.order] = self.measured
         _, coverage = self.decision.columns.describe(seen)
         return {
-            **_origin(self.decision.path, dict(self._matrix.uns.get("sicmir", {}))),
+            **_origin(self.decision.path, known(self._matrix.uns)),
             "units": record.units,
             "units_record": record.as_dict(),
             "coverage": coverage,
@@ -217,7 +216,7 @@ def open_input(
         part = preview(path, layer=layer or ("X" if units else ""))
     except ReadError:  # also of files before anndata 0.7; if it is damaged, this reader says so too
         return WholeInput(prepare(_whole(path), bundle, *options))
-    record = read_units(part, layer, units)
+    record = look(part, layer, units)
     if by:
         with ChunkedMatrix(path, record.source, WINDOW_BYTES) as matrix:
             pools, record = pooled(matrix, by, record, units, min_cells)

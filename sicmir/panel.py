@@ -14,6 +14,7 @@ from sicmir.gene_names import landmarks, read_names
 from sicmir.landmark_columns import Coverage, check_observations, find_columns
 from sicmir.matrix_check import check_storage
 from sicmir.mirna_names import current_mirna_names, level_of, mirnas, single_locus
+from sicmir.unit_names import known
 
 __all__ = [
     "Coverage",
@@ -86,13 +87,13 @@ def align(
     check_observations(adata.obs_names, adata.n_vars, adata.X is not None)
     if sparse.issparse(adata.X) or isinstance(adata.X, np.ndarray):  # others stay on disk
         check_storage(adata.X, "X")
-    units = str(adata.uns.get("sicmir", {}).get("units", ""))
+    units = str(known(adata.uns).get("units", ""))
     found = find_columns(read_names(adata, gene_key), min_coverage, duplicates)
     if found.repeated and duplicates == "sum" and "log" in units.lower():
         raise DataError(f'duplicates="sum" cannot add logarithms (units {units}): use duplicates="mean".')
     values = found.values(lambda columns: _dense(adata, columns), adata.n_obs)
     var, facts = found.describe(~np.isnan(values).all(axis=0))
-    uns = copy.deepcopy(dict(adata.uns.get("sicmir", {})))
+    uns = copy.deepcopy(known(adata.uns))
     uns["coverage"] = facts
     return AnnData(X=values, obs=adata.obs.copy(), var=var, uns={"sicmir": uns})
 

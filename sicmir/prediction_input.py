@@ -16,8 +16,8 @@ from sicmir.errors import BundleError, DataError, PanelError, ParameterError
 from sicmir.model import Bundle
 from sicmir.model_input import ModelInput
 from sicmir.normalise import TransformName
-from sicmir.unit_names import SIGNED, UNKNOWN, Units, find_source, log_name, parse
-from sicmir.units import MIN_GENES, recognise, select
+from sicmir.unit_names import SIGNED, UNKNOWN, Units, log_name, parse
+from sicmir.units import ADVICE, MIN_GENES, look, recognise, select
 
 if TYPE_CHECKING:
     from sicmir.data.chunks import ChunkedMatrix
@@ -45,7 +45,7 @@ def prepare(
 
     Parameters and errors are those of :func:`sicmir.prediction.predict`.
     """
-    record = read_units(adata, layer, units)
+    record = look(adata, layer, units)
     if by:
         adata, record = pooled(adata, by, record, units, min_cells)
     whole = record.units == "counts" and not units and not by
@@ -91,26 +91,6 @@ def taken_as_stored(bundle: Bundle, record: Units, transform: TransformName) -> 
     }[transform]
 
 
-def read_units(adata: AnnData, layer: str = "", units: str = "") -> Units:
-    """Recognise units as :func:`sicmir.units.recognise`; where they cannot be told, ``units`` is "".
-
-    Raises
-    ------
-    ParameterError
-        If there is no such layer, or units were given that are not known.
-    DataError
-        If there are no values, one is infinite, or values cannot be in the units given.
-    """
-    try:
-        return recognise(adata, layer, units)
-    except ParameterError as error:
-        source = find_source(layer or "X", list(adata.layers), adata.raw is not None)
-        if units or (source == "X" and adata.X is None):
-            raise
-        n_genes = adata.raw.n_vars if source == "raw" else adata.n_vars
-        return Units("", source, "", np.nan, n_genes, (str(error),))
-
-
 def choose_transform(bundle: Bundle, record: Units, asked: str = "auto") -> tuple[TransformName, str]:
     """Transform to use, and why.
 
@@ -137,7 +117,9 @@ def choose_transform(bundle: Bundle, record: Units, asked: str = "auto") -> tupl
     else:
         name, reason = transform_for_units(bundle, record)
     if name == "frozen" and not record.units:
-        raise ParameterError(f"The transform 'frozen' needs units. {record.reasons[0]}")
+        trained_on = bundle.card.get("input_units", "")
+        takes = f" The model takes {trained_on}; if that is what it holds, say so." if trained_on else ""
+        raise ParameterError(f"The transform 'frozen' needs units. {record.text()}{takes} {ADVICE}")
     return name, reason
 
 
@@ -241,7 +223,7 @@ def pooled(
     from sicmir.pseudobulk import pseudobulk
 
     if not record.units:
-        raise ParameterError(f"Cells can only be pooled in known units. {record.reasons[0]}")
+        raise ParameterError(f"Cells can only be pooled in known units. {record.text()} {ADVICE}")
     mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
     pools = pseudobulk(data, by, record.source, min_cells, mode, units=units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))

@@ -19,6 +19,7 @@ from sicmir.cell_groups import (
     weighted_sums,
 )
 from sicmir.errors import DataError, ParameterError
+from sicmir.unit_names import known
 
 if TYPE_CHECKING:
     from sicmir.data.chunks import ChunkedMatrix
@@ -118,7 +119,7 @@ def pseudobulk(
         var=source.var.copy(),
     )
     result.uns["sicmir"] = {
-        **dict(source.uns.get("sicmir", {})),
+        **known(source.uns),
         "units": linear_units(record),
         "units_record": record.as_dict(),
         "pseudobulk": {
@@ -224,7 +225,7 @@ def subsample_mean(
         var=source.var.copy(),
     )
     result.uns["sicmir"] = {
-        **dict(source.uns.get("sicmir", {})),
+        **known(source.uns),
         "units": linear_units(record) if of == "linear" else f"mean of {record.units}",
         "units_record": record.as_dict(),
         "subsample": {"seed": seed, "k": k, "n": n, "of": of},

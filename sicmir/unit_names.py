@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,8 @@ class Units:
     units
         ``"counts"``, ``"CPM"``, ``"TPM"``, ``"CPM or TPM"``, ``"CP10K"``, ``"FPKM"``, ``"RSEM"``,
         ``"linear, every total <t>"``, ``"linear, unknown"``; any of these in ``log1p(…)``, ``log2(… + 1)`` or
-        ``log10(… + 1)``; or ``"z-score or log ratio"``, which is no expression and cannot be made linear.
+        ``log10(… + 1)``; ``"z-score or log ratio"``, which is no expression and cannot be made linear; or "":
+        they cannot be told.
     source
         ``"X"``, ``"raw"`` or ``"layers['<name>']"``.
     logarithm
@@ -85,7 +86,7 @@ class Units:
         if self.units == SIGNED or np.nanmin(values, initial=0.0) < 0:
             raise DataError(
                 f"{self.source}: {self.units} with negative values has no linear form. Give a layer with "
-                "counts or normalised expression, or use a model whose transform is 'cohort'."
+                "counts or normalised expression, or, with a whole cohort, take transform='cohort'."
             )
         if not self.logarithm:
             return values
@@ -98,7 +99,7 @@ class Units:
 
     def text(self) -> str:
         """Say it in words."""
-        return f"{self.source} is read as {self.units}. {' '.join(self.reasons)}"
+        return f"{self.source} is read as {self.units or 'values of unknown units'}. {' '.join(self.reasons)}"
 
     def as_dict(self) -> dict[str, object]:
         """Give what ``uns`` can hold."""
@@ -164,6 +165,12 @@ def check_whole(values: np.ndarray, source: str) -> None:
             f"{source} holds fractional numbers, but the rows that were looked at hold whole ones and were "
             "taken for counts. Look at how the table was put together, or say the units."
         )
+
+
+def known(uns: Mapping[str, object]) -> dict[str, object]:
+    """What ``uns["sicmir"]`` records of a table; nothing where something else bears that name."""
+    found = uns.get("sicmir")
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def log_name(logarithm: str, linear: str) -> str:

@@ -7,6 +7,7 @@ from the values has to be said by the user.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from anndata import AnnData
@@ -17,29 +18,32 @@ from sicmir.matrix_check import check_storage
 from sicmir.normalise import MOST_LOG2
 from sicmir.unit_names import (
     LINEAR,
-    LOGARITHMS,
     MAX_LOG,
     MIN_GENES,
     SIGNED,
     TRAINING_TOTAL,
-    UNKNOWN,
     Units,
     check_sums,
     find_source,
-    log_name,
+    known,
     parse,
 )
+from sicmir.unit_rules import judge
 
 __all__ = ["TRAINING_TOTAL", "Units", "find_source", "recognise", "row_totals", "select", "to_log2"]
 
 COUNT_LAYERS = ("counts", "raw_counts")
 """Layers that are looked at first, by convention raw counts; ``spliced`` is looked at last."""
 
-EVEN = 0.02
-"""Row totals are even if their 5th and 95th percentile differ by less than this share of the median."""
-
 N_JUDGED = 500
 """Rows that are looked at."""
+
+ADVICE = (
+    "Say them by units: counts, CPM, TPM, CP10K, FPKM, RSEM or a logarithm of one, as log1p(CP10K) or "
+    "log2(TPM + 1), or log2(x + 1) if no more is known; or name a layer with counts by layer. Array "
+    "intensities have no such units: only their order counts, by transform='rank'."
+)
+"""What to do where units cannot be told."""
 
 
 def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
@@ -52,7 +56,8 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
 
     - negative values: z-scores or log ratios;
     - whole numbers: counts;
-    - even totals: CPM or TPM (a million; the two cannot be told apart), CP10K (10,000) or another total;
+    - even totals: CPM or TPM (a million; the two cannot be told apart), CP10K (10,000) or another total; but
+      not where values are below 25 and none stands out, as in logarithms after quantile normalisation;
     - values from 25 up: linear, of unknown units;
     - else a logarithm: that of log1p, log2(x + 1) and log10(x + 1) whose inverse makes the totals even, or
       the one that scanpy recorded in ``uns["log1p"]``.
@@ -90,6 +95,14 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
     >>> units.recognise(anndata.AnnData(counts)).units, units.recognise(anndata.AnnData(logs)).units
     ('counts', 'log1p(CP10K)')
     """
+    found = look(adata, layer, units)
+    if not found.units:
+        raise ParameterError(f"The units cannot be told. {' '.join(found.reasons)} {ADVICE}")
+    return found
+
+
+def look(adata: AnnData, layer: str = "", units: str = "") -> Units:
+    """As :func:`recognise`, but where units cannot be told, they are "" and ``reasons`` say why."""
     layers, has_raw = list(adata.layers), adata.raw is not None
     if layer or units:
         sources = [find_source(layer or "X", layers, has_raw)]
@@ -97,18 +110,15 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
         candidates = {f"layers[{name!r}]": name in layers for name in COUNT_LAYERS}
         candidates |= {"raw": has_raw, "X": adata.X is not None, "layers['spliced']": "spliced" in layers}
         sources = [source for source, there in candidates.items() if there]
+    if not sources:
+        raise ParameterError(f"The units cannot be told. There is no X. {ADVICE}")
     found = [_examine(adata, source, units) for source in sources]
-    most = max((one.n_genes for one in found), default=0)
+    most = max(one.n_genes for one in found)
     # The sort is stable: what is equal stays in the order of preference.
     found.sort(key=lambda one: (one.n_genes * 2 < most, _rank(one)))
-    if not found or not found[0].units:
-        seen = " ".join(f"{one.source}: {' '.join(one.reasons)}" for one in found) or "There is no X."
-        raise ParameterError(
-            f"The units cannot be told. {seen} Say them by units, one of {', '.join(LINEAR)}, log1p(…), "
-            "log2(… + 1) or log10(… + 1) of these, or name a layer with counts by layer. Array "
-            "intensities have no such units: use a model whose transform is 'rank'."
-        )
-    return found[0]
+    if found[0].units or len(found) == 1:
+        return found[0]
+    return replace(found[0], reasons=tuple(f"{one.source}: {' '.join(one.reasons)}" for one in found))
 
 
 def judged_rows(n_rows: int, n_judged: int = N_JUDGED) -> np.ndarray:
@@ -122,7 +132,7 @@ def select(adata: AnnData, record: Units) -> AnnData:
     ``uns["sicmir"]`` holds the units, and how they were decided under ``units_record``.
     """
     matrix, var = _matrix(adata, record.source), (adata.raw if record.source == "raw" else adata).var
-    uns = {**dict(adata.uns.get("sicmir", {})), "units": record.units, "units_record": record.as_dict()}
+    uns = {**known(adata.uns), "units": record.units, "units_record": record.as_dict()}
     return AnnData(X=matrix, obs=adata.obs.copy(), var=var.copy(), uns={"sicmir": uns})
 
 
@@ -213,7 +223,7 @@ def to_log2(
         raise DataError(
             f"{record.source} holds {record.n_genes} genes; the sum of fewer than {min_genes} is no library "
             "size. Give the table with all genes, or units that define it (CPM, TPM, CP10K or a logarithm of "
-            "these), or use a model whose transform is 'rank'."
+            "these), or take transform='rank'."
         )
     factor = np.divide(target_total, sizes, out=np.full(len(values), np.nan), where=sizes > 0)
     return _log2_scaled(linear, factor[:, None])
@@ -272,80 +282,19 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
             raise DataError(f"{source} cannot be {given}: {seen}")
         check_sums(rows, named, f"{source} cannot be {given}: {seen}")
         return record(*named, "The units were given.")
-    judged = _judge(adata, source, rows, values, record)
-    told = str(adata.uns.get("sicmir", {}).get("units", "")) if source == "X" else ""
+    judged = judge(adata, source, rows, values, record)
+    told = str(known(adata.uns).get("units", "")) if source == "X" else ""
     named = parse(told)
     if named is None or judged.units == SIGNED or (judged.units, judged.logarithm) == named[:2]:
         return judged
-    whole = judged.units == "counts"
-    fits = named[1] == judged.logarithm if judged.units else bool(named[1])
-    if fits and (named[0] != "counts" or whole) and named[0] != SIGNED:
+    if named[1]:
+        # A logarithm that was recorded is not taken a second time because totals happen to be even.
+        fits = judged.logarithm == named[1] or (not judged.logarithm and high < MAX_LOG)
+        fits = fits and judged.units != "counts"
+    else:
+        fits = bool(judged.units) and not judged.logarithm and named[0] != SIGNED
+        fits = fits and (named[0] != "counts" or judged.units == "counts")
+    if fits:
         return record(*named, f"The file was read as {told}, and the values agree.")
     note = f"The file was read as {told}, but its values are no longer that."
     return record(judged.units, judged.logarithm, judged.per, *judged.reasons[1:], note)
-
-
-def _judge(
-    adata: AnnData, source: str, rows: sparse.csr_matrix, values: np.ndarray, record: Callable[..., Units]
-) -> Units:
-    """Apply the rules of :func:`recognise` to some rows; ``values`` are those stored."""
-    if not values.any():
-        return record("", "", np.nan, "There is no value but 0.")
-    if values.min() < 0:
-        return record(SIGNED, "", np.nan, "Negative values are z-scores or log ratios, not expression.")
-    if (values == np.round(values)).all():
-        if values.max() == 1:
-            return record("", "", np.nan, "There is no value but 0 and 1.")
-        return record("counts", "", np.nan, "All values are whole numbers.")
-    total = _even_total(rows, 1.0)
-    units, per = _of_total(total)
-    logs = LOGARITHMS if values.max() < MAX_LOG else {}
-    even = {name: _even_total(rows, base) for name, (_, base) in logs.items()}
-    # Where samples are much alike, as replicates are, the totals of their logarithms are even as well.
-    usual = [name for name, found in even.items() if found and _of_total(found)[0] in LINEAR]
-    hint = _scanpy_logarithm(adata) if source in ("X", "raw") else ""
-    if total and (units in LINEAR or not (usual or (hint and logs))):
-        return record(units, "", per, f"The totals of all genes are even, {total:.6g}.")
-    if not logs:
-        why = f"Values of {MAX_LOG:g} and more are no logarithms, and the totals are uneven."
-        return record(UNKNOWN, "", np.nan, why)
-    fitting = usual or [name for name, found in even.items() if found]
-    if len(fitting) == 1 and hint in ("", fitting[0]):
-        units, per = _of_total(even[fitting[0]])
-        why = f"The inverse of {fitting[0]} makes the totals of all genes even, {even[fitting[0]]:.6g}."
-        return record(log_name(fitting[0], units), fitting[0], per, why)
-    if hint and not fitting:
-        why = f"Scanpy recorded {hint} in uns; the totals of these genes are uneven."
-        return record(log_name(hint, UNKNOWN), hint, np.nan, why)
-    why = "The values look like logarithms, but "
-    why += f"scanpy recorded {hint} in uns, and " if hint else ""
-    why += f"even totals come of {' and '.join(fitting)}." if fitting else "no base makes the totals even."
-    return record("", "", np.nan, why)
-
-
-def _even_total(rows: sparse.csr_matrix, base: float) -> float:
-    """Median total of the rows if all are alike, else 0; ``base`` of the logarithm, 1 for linear values."""
-    linear = rows.astype(np.float64)
-    if base != 1:
-        linear.data = np.expm1(linear.data * np.log(base))
-    sums = np.asarray(linear.sum(axis=1)).ravel()
-    sums = sums[sums > 0]
-    low, median, high = np.quantile(sums, [0.05, 0.5, 0.95])
-    usual = any(abs(median / total - 1) < EVEN for total in (1e4, 1e6))
-    return float(median) if high - low < EVEN * median and (usual or len(sums) > 2) else 0.0
-
-
-def _of_total(total: float) -> tuple[str, float]:
-    """Name of linear units whose rows all sum up to about ``total``, and the sum that is meant."""
-    for units, exact in (("CPM or TPM", 1e6), ("CP10K", 1e4)):
-        if abs(total / exact - 1) < EVEN:
-            return units, exact
-    return f"linear, every total {total:.6g}", total
-
-
-def _scanpy_logarithm(adata: AnnData) -> str:
-    """Which logarithm ``scanpy.pp.log1p`` says it took; "" if none. Its base None is lost in a file."""
-    if "log1p" not in adata.uns:
-        return ""
-    base = dict(adata.uns["log1p"]).get("base") or np.e
-    return next((name for name, (_, known) in LOGARITHMS.items() if np.isclose(float(base), known)), "")

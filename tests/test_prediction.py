@@ -18,8 +18,9 @@ from sicmir.kernel import MaskedKernelRidge
 from sicmir.model import load_model
 from sicmir.normalise import InputTransform
 from sicmir.prediction import predict, predict_block
-from sicmir.prediction_input import choose_transform, read_units
+from sicmir.prediction_input import choose_transform
 from sicmir.pseudobulk import pseudobulk
+from sicmir.units import look
 
 FIELDS = ("predicted", "lower", "upper", "coverage", "domain_score", "in_domain", "abstained")
 
@@ -398,10 +399,10 @@ def test_the_transform_follows_the_units(bundle, units, n_genes, expected):
     values = np.ceil(values) if units == "counts" else values
     values = small.samples(per=1e5).X[:, :n_genes] if units == "TPM/10" else values
     adata = ad.AnnData(values, var=pd.DataFrame(index=small.samples().var_names[:n_genes]))
-    name, reason = choose_transform(bundle, read_units(adata, units=units))
+    name, reason = choose_transform(bundle, look(adata, units=units))
     assert name == expected
     assert reason
-    assert choose_transform(bundle, read_units(adata, units=units), "cohort")[0] == "cohort"
+    assert choose_transform(bundle, look(adata, units=units), "cohort")[0] == "cohort"
 
 
 def test_values_of_unknown_units_are_ranked(bundle, rows):
@@ -428,6 +429,28 @@ def test_values_in_the_units_of_the_training_data_stay_as_they_are(bundle, rows)
     close(found.X, predict_block(bundle, rows, "frozen").predicted)
     assert predict(adata, bundle, progress=False).uns["sicmir"]["transform"] == "rank"
     close(predict(adata, bundle, units="log2(RSEM+1)", progress=False).X, found.X)
+
+
+def test_values_of_a_model_of_one_unit_are_not_taken_for_linear_ones(bundle, rows):
+    """Every sample has the same values, in another order, so that totals are even."""
+    values = np.sort(rows, axis=1).mean(axis=0)[np.argsort(np.argsort(rows, axis=1), axis=1)]
+    adata = ad.AnnData(values.astype(np.float32), var=pd.DataFrame(index=small.LANDMARKS))
+    own = replace(bundle, rescale=None, domain=None, card={"input_units": "log2(x + 1)"})
+    with pytest.raises(ParameterError, match=r"needs units.*The model takes log2\(x \+ 1\); if"):
+        predict(adata, own, progress=False)
+    expected = predict_block(own, values.astype(np.float32), "frozen").predicted
+    close(predict(adata, own, units="log2(x+1)", progress=False).X, expected)
+    adata.uns["sicmir"] = {"units": "log2(x + 1)"}
+    close(predict(adata, own, progress=False).X, expected)
+    found = predict(adata, bundle, progress=False)  # which has the transform 'rank' as well
+    assert found.uns["sicmir"]["transform"] == "rank"
+
+
+def test_odd_entries_of_uns_are_no_obstacle(bundle):
+    adata = small.samples(per=1e4, logarithm=np.log1p)
+    expected = predict(adata, bundle, progress=False).X
+    adata.uns = {"sicmir": "mine", "log1p": True}
+    close(predict(adata, bundle, progress=False).X, expected)
 
 
 def test_z_scores_need_a_word(bundle):

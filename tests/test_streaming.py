@@ -340,6 +340,17 @@ def test_values_that_contradict_the_first_look_are_told_with_their_rows(
         predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model, units="counts")
 
 
+@pytest.mark.parametrize("options", [{}, {"by": "cell_type"}, {"transform": "cohort"}])
+def test_what_is_no_record_of_ours_in_uns_is_no_obstacle(counts, model, tmp_path, options):
+    counts = counts[np.arange(len(counts)) != 3].copy()  # a cohort takes no empty sample
+    adata = counts.copy()
+    adata.uns["sicmir"] = "mine"
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    expected = predict(counts, model, progress=False, abstain=False, **options)
+    predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model, abstain=False, **options)
+    close(read(tmp_path / "out.h5ad"), expected)
+
+
 # Interruptions
 
 

@@ -7,7 +7,8 @@ import scanpy as sc
 from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
-from sicmir.units import TRAINING_TOTAL, recognise, row_totals, select, to_log2
+from sicmir.unit_names import MAX_LOG
+from sicmir.units import TRAINING_TOTAL, look, recognise, row_totals, select, to_log2
 
 N_GENES = 6000
 
@@ -176,11 +177,58 @@ def test_logarithms_of_replicates_are_not_taken_for_linear_values(total, name):
     logs = np.log1p(per(values, total))
     assert np.ptp(logs.sum(axis=1)) < 0.05 * logs.sum(axis=1).mean()
     assert recognise(table(logs)).units == name
+    values[:, 0] = 200 * values.mean()  # as the genes that every cell is full of
     assert recognise(table(per(values, 3210.5))).units == "linear, every total 3210.5"
+    assert per(values, 100).max() < MAX_LOG
+    assert recognise(table(per(values, 100))).units == "linear, every total 100"
     told = table(logs[:, :5500])
     told.uns["log1p"] = {"base": None}  # genes were left out, and every base gives even totals
     with pytest.raises(ParameterError, match="cannot be told"):
         recognise(told)
+
+
+def array(n_genes=2000, mean=8.0):
+    """20 arrays after quantile normalisation: log2 of intensities, and every total is the same."""
+    rng = np.random.default_rng(0)
+    levels = np.sort(np.clip(rng.normal(mean, 2, n_genes), 2.5, 15))
+    noise = rng.normal(np.linspace(0, 4, n_genes), 1, (20, n_genes))
+    return levels[np.argsort(np.argsort(noise, axis=1), axis=1)]
+
+
+@pytest.mark.parametrize("mean", [8.0, 5.0])  # of 2,000 genes of 5, the total is that of CP10K
+def test_logarithms_after_quantile_normalisation_are_not_taken_for_linear_values(mean):
+    values = array(mean=mean)
+    totals = values.sum(axis=1)
+    np.testing.assert_allclose(totals, totals[0])
+    assert mean > 5 or abs(totals[0] / 1e4 - 1) < 0.02
+    record = look(table(values))
+    assert (record.units, record.logarithm) == ("", "")
+    assert "quantile normalisation" in record.text()
+    with pytest.raises(ParameterError, match="units cannot be told.*quantile normalisation"):
+        recognise(table(values))
+    told = table(values, uns={"sicmir": {"units": "log2(x+1)"}})
+    assert recognise(told).units == "log2(x + 1)"
+    assert "values agree" in recognise(told).text()
+    linear = table(np.exp2(values) - 1, uns={"sicmir": {"units": "log2(x+1)"}})  # it is no longer that
+    assert recognise(linear).units.startswith("linear, every total")
+
+
+def test_logarithms_that_were_recorded_are_not_taken_again_for_even_totals():
+    """One gene stands out so far that the values alone pass for linear ones."""
+    values = array(mean=0.1) / 100
+    values[:, 0] = 20
+    values = values / values.sum(axis=1, keepdims=True) * 50
+    assert recognise(table(values)).units.startswith("linear, every total 50")
+    assert recognise(table(values, uns={"sicmir": {"units": "log2(x+1)"}})).units == "log2(x + 1)"
+
+
+@pytest.mark.parametrize("log1p", [True, {"base": "e"}, {"base": [1, 2]}, "yes", {}])
+@pytest.mark.parametrize("sicmir", ["x", 3, {}])
+def test_what_stands_in_uns_under_known_names_need_not_be_ours(counts, log1p, sicmir):
+    adata = table(np.log1p(per(counts, 1e4)), uns={"log1p": log1p, "sicmir": sicmir})
+    record = recognise(adata)
+    assert record.units == "log1p(CP10K)"
+    assert select(adata, record).uns["sicmir"]["units"] == "log1p(CP10K)"
 
 
 # Given and recorded

@@ -15,6 +15,7 @@ from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
 from sicmir.matrix_check import check_storage
 from sicmir.normalise import MOST_LOG2
+from sicmir.unit_names import known
 
 # A million reads of one feature per million: log2(1e6 + 1) = 19.93, and a little for rounding.
 MOST_PER_MILLION = 20.0
@@ -136,7 +137,7 @@ def complete(path: Path, adata: ad.AnnData, modality: str, units: str) -> ad.Ann
         "modality": modality,
         "units": units,
         "synthetic": False,
-        **dict(adata.uns.get("sicmir", {})),
+        **known(adata.uns),
     }
     return adata
 
