@@ -7,7 +7,7 @@ Protocols distort single miRNAs by powers of two: compare the cell types of one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anndata as ad
 import numpy as np
@@ -16,6 +16,8 @@ import pandas as pd
 from sicmir import data, paths
 from sicmir.cell_types import cell_type_labels, pair_cell_types, pool_cells
 from sicmir.errors import DataError, UnreachableError
+
+_GENOME = "GRCh38_"
 
 MATCHES = ("same cells", "same line", "same primary type", "similar")
 """How well the cells of mRNA and miRNA match, best first."""
@@ -139,6 +141,66 @@ def brain_cells() -> ad.AnnData:
     return _labelled("brain", "data.csv.gz", "meta.csv.gz")
 
 
+def pancreatic_samples() -> list[ad.AnnData]:
+    """Read UMI counts of five pancreatic cancer samples (``pdac``, GSE154778), every barcode of the files.
+
+    Returns
+    -------
+    list of AnnData
+        Cells x genes by symbol, some of them twice; ``var["ensembl"]``; ``obs``: ``donor``, ``condition``
+        (primary, metastasis) and ``cohort``.
+
+    Raises
+    ------
+    UnreachableError
+        If they cannot be obtained.
+    """
+    samples = []
+    for table in data.load("pdac").values():
+        if not table.n_vars:  # labels of the authors
+            continue
+        table.var_names = table.var_names.str.removeprefix(_GENOME)
+        table.var["ensembl"] = table.var["ensembl"].str.removeprefix(_GENOME)
+        table.obs_names = table.obs["donor"].astype(str) + "-" + table.obs_names
+        samples.append(table)
+    return samples
+
+
+def join_samples(samples: Sequence[ad.AnnData]) -> ad.AnnData:
+    """Put samples of :func:`pancreatic_samples` below each other.
+
+    Two versions of the reference were used: genes are told by Ensembl id, and only those of both are kept.
+    They are named by the symbol of the first sample, and by Ensembl id where several have the same.
+    """
+    parts = []
+    for sample in samples:
+        var = pd.DataFrame({"symbol": sample.var_names, "ensembl": sample.var["ensembl"].to_numpy()})
+        named = ad.AnnData(
+            sample.X, obs=sample.obs, var=var.set_index("ensembl", drop=False).rename_axis(None)
+        )
+        parts.append(named[:, ~named.var_names.duplicated()])
+    joined = ad.concat(parts, join="inner", merge="first")
+    twice = joined.var["symbol"].duplicated(keep=False)
+    joined.var_names = joined.var["ensembl"].where(twice, joined.var["symbol"]).to_numpy()
+    joined.var = joined.var[["ensembl"]]
+    sources = [sample.uns["sicmir"]["sources"] for sample in samples]
+    joined.uns["sicmir"] = dict(samples[0].uns["sicmir"]) | {
+        "sources": pd.concat(sources, ignore_index=True).rename(index=str)
+    }
+    return joined
+
+
+def fantom5() -> ad.AnnData:
+    """Read the miRNA libraries of primary cells and cell lines of FANTOM5, CPM, with ``cell_type``.
+
+    Raises
+    ------
+    UnreachableError
+        If they cannot be obtained.
+    """
+    return _labelled("mirna-references", "human.srna.cpm.robust.txt", "human.srna.samples.tsv")
+
+
 def _labelled(key: str, name: str, labels: str) -> ad.AnnData:
     """A table of the manifest with the labels that lie in another file."""
     found = data.load(key)
@@ -186,6 +248,6 @@ _CELLS: dict[str, Callable[[], ad.AnnData]] = {
 _MEASURED: dict[str, Callable[[], ad.AnnData]] = {
     "pscsr": _pscsr_mirna,
     "k562": lambda: pool_cells(_one_type("k562", "GSE114071_NW_scsmRNA_K562_norm_log2.gct", "K562")),
-    "fantom5": lambda: _labelled("mirna-references", "human.srna.cpm.robust.txt", "human.srna.samples.tsv"),
+    "fantom5": fantom5,
     "tissueatlas2": _tissues,
 }

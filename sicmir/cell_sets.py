@@ -33,8 +33,6 @@ MARKERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Marker genes by which the droplets of ``pdac`` are told apart; its authors' labels have no barcodes."""
 
-_GENOME = "GRCh38_"
-
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -141,7 +139,7 @@ def load_cells(
     found = data.load(dataset)
     if not isinstance(found, ad.AnnData):
         raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
-    return _labelled(found, cell_type_key, donor_key)
+    return labelled(found, {"cell_type": cell_type_key, "donor": donor_key})
 
 
 def model_for(cells: ad.AnnData, model: str | Path = "default", seed: int = 0) -> Bundle:
@@ -187,25 +185,16 @@ def load_half_cells() -> ad.AnnData:
 
 
 def load_droplets() -> ad.AnnData:
-    """UMI counts of five pancreatic cancer samples (GSE154778), the cells labelled by :data:`MARKERS`.
+    """Droplets of :func:`sicmir.cell_references.pancreatic_samples`, labelled by :data:`MARKERS`.
 
-    Two versions of the reference were used: genes are named by Ensembl id, and only those of both are kept.
-    Cells that :func:`label_by_markers` leaves without a label are left out.
+    Cells that :func:`label_by_markers` leaves without a label are left out. Genes are named by Ensembl id.
     """
-    parts, tables = [], list(data.load("pdac").values())
-    for table in tables:
-        named = ad.AnnData(table.X, obs=table.obs.copy(), var=pd.DataFrame(index=table.var_names))
-        named.var_names = named.var_names.str.removeprefix(_GENOME)
-        named.obs["cell_type"] = label_by_markers(named[:, ~named.var_names.duplicated()])
-        named.obs_names = named.obs["donor"].astype(str) + "-" + named.obs_names
-        named.var_names = table.var["ensembl"].str.removeprefix(_GENOME).to_numpy()
-        parts.append(named[(named.obs["cell_type"] != "").to_numpy(), ~named.var_names.duplicated()])
-    joined = ad.concat(parts, join="inner")
-    sources = [table.uns["sicmir"]["sources"] for table in tables]
-    joined.uns["sicmir"] = dict(tables[0].uns["sicmir"]) | {
-        "sources": pd.concat(sources, ignore_index=True).rename(index=str)
-    }
-    return joined
+    samples = cell_references.pancreatic_samples()
+    for sample in samples:
+        sample.obs["cell_type"] = label_by_markers(sample[:, ~sample.var_names.duplicated()])
+    cells = cell_references.join_samples(samples)
+    cells.var_names = cells.var["ensembl"].to_numpy()
+    return cells[(cells.obs["cell_type"] != "").to_numpy()].copy()
 
 
 def label_by_markers(
@@ -248,16 +237,31 @@ def label_by_markers(
     return pd.Series(np.where(sure, np.array(list(found))[counts.argmax(axis=1)], ""), index=cells.obs_names)
 
 
-def _labelled(found: ad.AnnData, cell_type_key: str, donor_key: str) -> ad.AnnData:
-    wanted = {"cell_type": cell_type_key, **({"donor": donor_key} if donor_key else {})}
+def labelled(found: ad.AnnData, columns: Mapping[str, str]) -> ad.AnnData:
+    """Copy cells that have all labels, under names of ours.
+
+    Parameters
+    ----------
+    found
+        Cells × genes.
+    columns
+        Name of ours → column of ``obs``; with "" all cells get the label "all".
+
+    Raises
+    ------
+    DataError
+        If a column is not there, or no cell has all labels.
+    """
+    wanted = {name: key for name, key in columns.items() if key}
     absent = [key for key in wanted.values() if key not in found.obs]
     if absent:
         raise DataError(
             f"obs has no column {absent[0]!r}; it has {', '.join(map(str, found.obs.columns)) or 'none'}. "
-            'Name the columns by cell_type_key and donor_key (donor_key="" if there are no donors).'
+            f'Name the columns by {", ".join(f"{name}_key" for name in columns)} (donor_key="" if there are '
+            "no donors)."
         )
     labels = pd.DataFrame({name: found.obs[key].astype(object) for name, key in wanted.items()})
-    labels = labels.assign(donor=labels.get("donor", "all"))
+    labels = labels.reindex(found.obs_names).assign(**{name: "all" for name in columns if name not in wanted})
     keep = (labels.notna() & labels.ne("")).all(axis=1).to_numpy()
     if not keep.any():
         raise DataError(f"No cell has a label in {' and '.join(wanted.values())}.")

@@ -104,24 +104,53 @@ def pair_cell_types(
     mrna = panel.align(pool_cells(cells)[list(wanted)].copy(), min_coverage, duplicates="sum")
     mrna.X = np.log2(mrna.X + 1)
     mrna.uns["sicmir"]["units"] = "log2(CPM + 1)"
-    libraries, dropped = _mature_per_million(measured)
-    logarithms = np.log2(libraries.to_numpy() + 1)
+    libraries = log2_per_million(measured)
     chosen = [labels.isin(names).to_numpy() for names in wanted.values()]
     obs = matches.set_index("cell_type", drop=False).rename_axis(None).join(mrna.obs[["n_cells", "n_donors"]])
     obs["n_libraries"] = [int(rows.sum()) for rows in chosen]
     mrna.obs = obs
     mirna = ad.AnnData(
-        np.stack([logarithms[rows].mean(axis=0) for rows in chosen]).astype(np.float32),
+        np.stack([libraries.X[rows].mean(axis=0) for rows in chosen]).astype(np.float32),
         obs=obs.copy(),
+        var=libraries.var.copy(),
+        uns=libraries.uns,
+    )
+    return mrna, mirna
+
+
+def log2_per_million(measured: ad.AnnData) -> ad.AnnData:
+    """Libraries × mature miRNAs under their names of today, log2(RPM + 1).
+
+    Parameters
+    ----------
+    measured
+        As for :func:`pair_cell_types`.
+
+    Returns
+    -------
+    AnnData
+        ``uns["sicmir"]["dropped"]`` holds the names that are of no human mature miRNA.
+
+    Raises
+    ------
+    DataError
+        If no name is of a human mature miRNA, or values are wrong.
+    ParameterError
+        If units cannot be told.
+    """
+    libraries, dropped = _mature_per_million(measured)
+    found = ad.AnnData(
+        np.log2(libraries.to_numpy() + 1),
+        obs=measured.obs.copy(),
         var=pd.DataFrame(index=libraries.columns),
     )
-    mirna.uns["sicmir"] = dict(measured.uns.get("sicmir", {})) | {
+    found.uns["sicmir"] = dict(measured.uns.get("sicmir", {})) | {
         "modality": "mirna",
         "units": "log2(RPM + 1)",
         "level": "mature",
         "dropped": np.array(dropped, dtype=str),
     }
-    return mrna, mirna
+    return found
 
 
 def as_stem_loops(mirna: ad.AnnData, stem_loops: Sequence[str] | pd.Index, min_r: float = 0.9) -> ad.AnnData:

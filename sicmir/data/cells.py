@@ -53,7 +53,7 @@ def gene_counts(path: Path, *, units: str = "read counts", separator: str = "") 
     text = [name for name, kind in values.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if text:
         raise DataError(f"{path}: column {text[0]!r} holds text; expected counts after the first column.")
-    return _counts(
+    return assemble_counts(
         path,
         values.to_numpy(dtype=np.float32).T.copy(),
         [str(name) for name in values.columns],
@@ -148,7 +148,7 @@ def seurat_counts(
     try:
         (cells,) = read_objects(path).values()
         labels = vars(cells)["meta.data"]
-        counts, genes, names = _sparse_matrix(cells.assays["RNA"].counts)
+        counts, genes, names = sparse_matrix(cells.assays["RNA"].counts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReadError(
             f"{path}: expected one Seurat object with RNA counts, found none ({error})."
@@ -160,7 +160,7 @@ def seurat_counts(
     for column, value in (only or {}).items():
         keep &= (labels[column].astype(str) == value).to_numpy()
     chosen = [name for name, kept in zip(names, keep, strict=True) if kept]
-    adata = _counts(path, counts.T.tocsr()[keep].toarray(), chosen, genes, "UMI counts")
+    adata = assemble_counts(path, counts.T.tocsr()[keep].toarray(), chosen, genes, "UMI counts")
     for column, name in columns.items():
         adata.obs[name] = labels.loc[keep, column].astype(str).to_numpy()
     return adata
@@ -245,7 +245,7 @@ def half_cell_mirna(path: Path) -> ad.AnnData:
     )
 
 
-def _counts(
+def assemble_counts(
     path: Path, values: np.ndarray, cells: Sequence[str], genes: Sequence[str], units: str
 ) -> ad.AnnData:
     """Check counts, cells x genes, and keep them sparse."""
@@ -263,7 +263,7 @@ def _counts(
     return adata
 
 
-def _sparse_matrix(matrix: Any) -> tuple[sparse.csc_matrix, list[str], list[str]]:
+def sparse_matrix(matrix: Any) -> tuple[sparse.csc_matrix, list[str], list[str]]:
     """Turn a ``dgCMatrix`` of R into features x cells and the names of both."""
     rows, cells = (np.asarray(names, str).tolist() for names in matrix.Dimnames)
     return sparse.csc_matrix((matrix.x, matrix.i, matrix.p), shape=tuple(matrix.Dim)), rows, cells

@@ -1,0 +1,109 @@
+"""What the chapter on pancreatic tumours quotes, and what toy cells tell of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import cell_annotation, claims, marker_agreement, pool_table, tumour_sets
+from sicmir.model import Bundle
+
+PANCREATIC = "PAAD"
+"""What TCGA calls its cohort of pancreatic adenocarcinomas."""
+
+
+def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> dict[str, float]:
+    """Recovery of what was planted in toy cells; empty for others.
+
+    Returns
+    -------
+    dict
+        ``cell_types``, share of the cells that were named right; ``pools``, the median over miRNAs of grade
+        A and B of the Pearson correlation of predicted and measured values over pools.
+    """
+    if "planted" not in cells.obs:
+        return {}
+    measured = tumour_sets.toy_tumours(seed).measured
+    kept = predicted[~predicted.obs["abstained"].to_numpy()]
+    good = kept[:, pool_table.graded(kept, "B")].to_df()
+    rows = kept.obs["donor"].astype(str) + "|" + kept.obs["cell_type"].astype(str)
+    inside = rows.isin(measured.obs_names).to_numpy()
+    truth = measured.to_df().loc[rows[inside], good.columns].set_axis(good.index[inside])
+    return {
+        "cell_types": float((cells.obs["planted"].astype(str) == cells.obs["cell_type"].astype(str)).mean()),
+        "pools": float(good[inside].corrwith(truth).median()),
+    }
+
+
+def headline(
+    quality: pd.DataFrame,
+    names: pd.DataFrame,
+    bundle: Bundle,
+    predicted: AnnData,
+    markers: pd.DataFrame,
+    judged: pd.DataFrame,
+    orders: pd.DataFrame,
+    separated: pd.DataFrame,
+    windows: AnnData,
+    verdicts: pd.DataFrame,
+    aligned: pd.DataFrame,
+) -> dict[str, float | int | str]:
+    """Figures that the page quotes.
+
+    Parameters
+    ----------
+    quality
+        Of :func:`sicmir.cell_quality.table`.
+    names
+        Of :func:`sicmir.tumour_study.annotate`.
+    bundle
+        The model.
+    predicted
+        Pools, abstained ones among them.
+    markers, judged, orders, separated, windows, verdicts, aligned
+        Of :func:`sicmir.stats.markers`, :func:`sicmir.marker_agreement.signs` and ``renamed``,
+        :func:`sicmir.few_donors.separation`, the predicted windows, :func:`sicmir.tumour_study.literature`
+        and :func:`sicmir.tumour_study.labels_of_authors`.
+    """
+    agree, n = marker_agreement.share(judged, "A")
+    agree_b, n_b = marker_agreement.share(judged, "B")
+    cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
+    counts = claims.counts(verdicts)
+    others = orders["share"].iloc[1:]
+    largest = (
+        separated.loc[separated[["n_case", "n_reference"]].min(axis=1).idxmax()] if len(separated) else None
+    )
+    unnamed = names.loc[names["cell_type"] == cell_annotation.UNASSIGNED, "n_cells"].sum()
+    return {
+        "trained_on": "" if PANCREATIC in cohorts else "not",
+        "n_barcodes": int(quality["barcodes"].sum()),
+        "n_cells": int(quality["cells"].sum()),
+        "n_donors": len(quality),
+        "n_clusters": len(names),
+        "n_unassigned": int(unnamed),
+        "n_pools": predicted.n_obs,
+        "n_predicted": int((~predicted.obs["abstained"]).sum()),
+        "n_abstained": int(predicted.obs["abstained"].sum()),
+        "n_outside": int((~predicted.obs["in_domain"] & ~predicted.obs["abstained"]).sum()),
+        "n_tested_types": int(markers.groupby("cell_type", observed=True)["tested"].any().sum()),
+        "n_findings": int(markers["finding"].sum()),
+        "sign_agree": agree,
+        "sign_n": n,
+        "sign_share": agree / n if n else float("nan"),
+        "sign_share_b": agree_b / n_b if n_b else float("nan"),
+        "sign_n_b": n_b,
+        "sign_place": marker_agreement.place(orders),
+        "n_orders": len(orders),
+        "sign_others": float(others.median()) if len(others) else float("nan"),
+        "sign_best_other": float(others.max()) if len(others) else float("nan"),
+        "separated_type": str(largest["cell_type"]) if largest is not None else "none",
+        "separated_share": float(largest["share"]) if largest is not None else float("nan"),
+        "separated_chance": float(largest["chance"]) if largest is not None else float("nan"),
+        "n_windows": windows.n_obs,
+        "windows_abstained": float(windows.obs["abstained"].mean()),
+        "claims_agree": counts["agrees"],
+        "claims_disagree": counts["disagrees"],
+        "claims_open": counts["cannot_tell"],
+        "n_claims": len(verdicts),
+        "alignment": float(aligned["agreement"].max()) if "agreement" in aligned else float("nan"),
+    }

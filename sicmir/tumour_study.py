@@ -1,0 +1,260 @@
+"""The study of the chapter on pancreatic tumours: what its tables and figures are made from, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import (
+    author_labels,
+    cell_annotation,
+    cell_quality,
+    claims,
+    few_donors,
+    prediction,
+    spatial,
+    target_shift,
+    tumour_sets,
+)
+from sicmir.errors import ParameterError
+from sicmir.model import Bundle
+from sicmir.pseudobulk import pseudobulk
+
+PAGE = "31_pdac"
+REGIONS = "cancer against pancreas"
+"""Contrast of the claims about tumours, judged by two regions of a section."""
+
+LIMITS = ("lower_total", "upper_total")
+"""Limits by which claims about cell types are judged: they hold the errors of prediction too."""
+
+
+def annotate(
+    cells: AnnData, markers: Mapping[str, Sequence[str]], resolution: float = 1.5, seed: int = 0
+) -> tuple[AnnData, AnnData, pd.DataFrame]:
+    """Cluster cells, and name the clusters by markers unless the cells have a ``cell_type`` already.
+
+    Returns
+    -------
+    cells
+        Copies with ``cluster`` and ``cell_type`` in ``obs``.
+    clustered
+        As :func:`sicmir.cell_annotation.cluster` gives them, with the same ``obs``.
+    names
+        As :func:`sicmir.cell_annotation.name_clusters` gives them; without rows where nothing had to be
+        named.
+    """
+    clustered = cell_annotation.cluster(cells, resolution=resolution, seed=seed)
+    cells = cells.copy()
+    cells.obs["cluster"] = clustered.obs["cluster"]
+    if "cell_type" in cells.obs:
+        return cells, clustered, pd.DataFrame(columns=["cluster", "n_cells", "leader", "cell_type"])
+    scores = cell_annotation.marker_scores(clustered, markers, seed)
+    names = cell_annotation.name_clusters(scores, clustered.obs["cluster"])
+    cells.obs["cell_type"] = clustered.obs["cell_type"] = cell_annotation.named(clustered, names)
+    return cells, clustered, names
+
+
+def shown_markers(
+    clustered: AnnData, markers: Mapping[str, Sequence[str]], n: int = 3
+) -> dict[str, list[str]]:
+    """First ``n`` markers that were measured of each cell type that was found, for a dot plot."""
+    there = set(clustered.obs["cell_type"].astype(str))
+    found = {
+        name: [gene for gene in genes if gene in clustered.var_names][:n]
+        for name, genes in markers.items()
+        if name in there
+    }
+    return {name: genes for name, genes in found.items() if genes}
+
+
+def labels_of_authors(cells: AnnData, measured: pd.DataFrame, clustered: AnnData) -> pd.DataFrame:
+    """How well the authors' labels can be laid on the cells (:func:`best_alignments`), if there are any."""
+    labels = tumour_sets.author_labels(cells)
+    if labels.empty:
+        return pd.DataFrame({"labels": ["These cells come without labels of authors in a list."]})
+    return author_labels.best_alignments(
+        measured,
+        cells.obs["donor"].astype(str),
+        clustered.obs["cluster"],
+        labels,
+        dict(tumour_sets.AUTHOR_SAMPLES),
+    )
+
+
+def predict_pools(
+    cells: AnnData, bundle: Bundle, transform: str, min_cells: int, layer: str = ""
+) -> tuple[AnnData, AnnData]:
+    """Predict each donor and named cell type.
+
+    Returns
+    -------
+    predicted
+        Pools × miRNAs as :func:`sicmir.predict` gives them.
+    kept
+        Those that were not abstained.
+    """
+    named = cells[(cells.obs["cell_type"].astype(str) != cell_annotation.UNASSIGNED).to_numpy()].copy()
+    predicted = prediction.predict(
+        named,
+        bundle,
+        by=["donor", "cell_type"],
+        transform=transform,
+        layer=layer,
+        gene_key=gene_key(cells),
+        min_cells=min_cells,
+        progress=False,
+    )
+    return predicted, predicted[~predicted.obs["abstained"].to_numpy()].copy()
+
+
+def gene_key(cells: AnnData) -> str:
+    """Column of ``var`` by which genes are best found: Ensembl ids where there are any."""
+    return "ensembl" if "ensembl" in cells.var else ""
+
+
+def training(bundle: Bundle) -> pd.DataFrame:
+    """What the model was trained on, to see that nothing of the page was: cohorts with their samples."""
+    cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
+    rows = sorted(cohorts.items(), key=lambda item: (-item[1], item[0]))
+    return pd.DataFrame(rows, columns=["cohort", "samples"])
+
+
+def top_markers(table: pd.DataFrame, n: int = 4) -> list[str]:
+    """Of each cell type the miRNAs with the largest difference upwards that are not greyed, each once."""
+    good = table[~table["greyed"].astype(bool) & (table["effect"] > 0)]
+    first = good.sort_values("effect", ascending=False, kind="stable").groupby("cell_type", sort=True).head(n)
+    return list(dict.fromkeys(first.sort_values(["cell_type", "effect"], ascending=[True, False])["mirna"]))
+
+
+def marker_table(table: pd.DataFrame, n: int = 4) -> pd.DataFrame:
+    """First miRNAs of each cell type, those not greyed, by the size of the difference upwards."""
+    good = table[~table["greyed"].astype(bool) & (table["effect"] > 0)]
+    first = good.sort_values("effect", ascending=False, kind="stable").groupby("cell_type", sort=True).head(n)
+    columns = [
+        "cell_type",
+        "mirna",
+        "effect",
+        "lower",
+        "upper",
+        "q",
+        "n_case",
+        "grade",
+        "exceeds_error",
+        "reason",
+    ]
+    return first[[name for name in columns if name in first]].sort_values(
+        ["cell_type", "effect"], ascending=[True, False], kind="stable"
+    )
+
+
+def literature(
+    markers: pd.DataFrame, regions: pd.DataFrame | None, min_grade: str, page: str = PAGE
+) -> pd.DataFrame:
+    """Every claim of the page beside what was found (:func:`sicmir.claims.judge`).
+
+    Parameters
+    ----------
+    markers
+        As :func:`sicmir.stats.markers` gives them.
+    regions
+        As :func:`sicmir.spatial.contrast` gives it for cancer against pancreas; None where a section has no
+        such regions.
+    min_grade
+        Worst grade that may speak.
+    page
+        Page of the claims.
+    """
+    parts = []
+    for contrast, rows in claims.load(page).groupby("contrast", sort=False):
+        own = markers[markers["cell_type"].astype(str) + " against other cells" == contrast]
+        if contrast == REGIONS:
+            effects, limits = regions, ("lower", "upper")
+        else:
+            effects, limits = own, LIMITS
+        if effects is None or effects.empty:
+            effects = pd.DataFrame(columns=["mirna", "effect", *limits, "grade"])
+        parts.append(claims.judge(rows, effects, min_grade, limits))
+    return pd.concat(parts, ignore_index=True)
+
+
+def network_type(kept: AnnData, wanted: str, markers: Mapping[str, Sequence[str]]) -> str:
+    """Cell type of the network: the one asked for, else the first that has markers, else that of most donors.
+
+    Raises
+    ------
+    ParameterError
+        If the one asked for was not predicted.
+    """
+    donors = kept.obs.groupby(kept.obs["cell_type"].astype(str))["donor"].nunique()
+    if wanted and wanted not in donors:
+        raise ParameterError(
+            f"tumour_type={wanted!r} was not predicted; there are {', '.join(donors.index)}."
+        )
+    stated = [name for name in markers if name in donors]
+    return wanted or (stated[0] if stated else str(donors.idxmax()))
+
+
+def target_network(
+    cells: AnnData, kept: AnnData, markers: pd.DataFrame, targets: pd.DataFrame, cell_type: str, n: int = 6
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Targets of the miRNAs of a cell type, see :mod:`sicmir.target_shift`.
+
+    Returns
+    -------
+    shifts
+        As :func:`sicmir.target_shift.shifts` gives them.
+    edges
+        As :func:`sicmir.target_shift.edges` gives them, of the miRNAs that are shown.
+    shown
+        The first ``n`` miRNAs by score that count and have an edge; of those that share their targets, as
+        families do, the first.
+    """
+    pools = pseudobulk(cells, ("donor", "cell_type"), min_cells=1)
+    pools = pools[pools.obs_names.isin(kept.obs_names)].copy()
+    found = target_shift.differences(pools, cell_type, gene_key(cells))
+    own = markers[markers["cell_type"].astype(str) == cell_type]
+    table = target_shift.shifts(found, own, targets)
+    told = ~((table["lower"] <= 0) & (table["upper"] >= 0))  # without an interval, the effect stands alone
+    counted = table[~table["greyed"] & (table["score"] > 0) & told]
+    first = counted.groupby("shift", sort=False).head(1).index  # the same targets have the same shift
+    edges = target_shift.edges(found, table, targets, first)
+    strong = edges.groupby("mirna")["weight"].max()
+    shown = [name for name in first if strong.get(name, 0) > 0][:n]
+    return table, edges[edges["mirna"].isin(shown)].reset_index(drop=True), shown
+
+
+def region_contrast(predicted: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame | None:
+    """Contrast of two regions (:func:`sicmir.spatial.contrast`), None where a section lacks one of them."""
+    there = set(predicted.obs["region"].astype(str))
+    return spatial.contrast(predicted, case, reference, min_grade) if {case, reference} <= there else None
+
+
+def quality_control(
+    cells: AnnData, rule: cell_quality.Rule, layer: str = ""
+) -> tuple[AnnData, pd.DataFrame, pd.DataFrame]:
+    """Cells that pass, the measures of all barcodes, and what was left out of each donor.
+
+    Parameters
+    ----------
+    cells
+        Cells × genes with ``donor`` and ``condition``.
+    rule
+        What a barcode must reach.
+    layer
+        Layer of the counts, "" to find it.
+    """
+    counts = cell_quality.counts_of(cells, layer)
+    measured = cell_quality.measures(counts)
+    table = cell_quality.table(measured, counts.obs, rule)
+    return cell_quality.filtered(counts, measured, rule), measured, table
+
+
+def between_conditions(kept: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame:
+    """:func:`sicmir.few_donors.donor_pairs`, without rows where a condition is not there."""
+    there = set(kept.obs["condition"].astype(str))
+    if not {case, reference} <= there:
+        return pd.DataFrame(columns=list(few_donors.COLUMNS)).astype({"greyed": bool, "effect": np.float64})
+    return few_donors.donor_pairs(kept, case, reference, min_grade=min_grade)
