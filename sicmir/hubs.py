@@ -121,9 +121,10 @@ def hubs(
         ("n_bootstraps", n_bootstraps, 0),
         ("top", top, 1),
         ("min_targets", min_targets, 1),
+        ("seed", seed, 0),
     ):
-        if value < least:
-            raise ParameterError(f"{name} should be at least {least}, found {value!r}.")
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ParameterError(f"{name} should be a whole number of at least {least}, found {value!r}.")
     if background not in ("targeted", "all"):
         raise ParameterError(f"background should be 'targeted' or 'all', found {background!r}.")
     made = profiles(
@@ -137,7 +138,7 @@ def hubs(
         outside_panel=outside_panel,
         min_grade=min_grade,
     )
-    ranked, sets, gene = _ranked(made, min_targets, background)
+    ranked, sets, gene = target_sets(made, min_targets, background)
     values = made.mirna[:, ranked]
     r, df = partial_correlation(values, gene, made.design)
     weights = soft_weight(r)
@@ -175,7 +176,9 @@ def hubs(
     return _labelled(table, made)
 
 
-def _ranked(made: Profiles, min_targets: int, background: str) -> tuple[np.ndarray, TargetSets, np.ndarray]:
+def target_sets(
+    made: Profiles, min_targets: int, background: str
+) -> tuple[np.ndarray, TargetSets, np.ndarray]:
     """Places of the miRNAs that are ranked, their targets over the background, and the background's genes."""
     n_targets = np.bincount(made.mirna_place, minlength=len(made.mirnas))
     ranked = np.flatnonzero(made.counted & (n_targets >= min_targets))

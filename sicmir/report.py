@@ -36,7 +36,7 @@ _PACKAGES = (
 )
 
 
-def banner(*adatas: AnnData, dataset: str = "auto") -> HTML:
+def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
     """Say whether a page shows real or synthetic data.
 
     Parameters
@@ -46,6 +46,8 @@ def banner(*adatas: AnnData, dataset: str = "auto") -> HTML:
     dataset
         The data set that was asked for: ``auto``, ``toy``, a manifest key or a path. It decides how synthetic
         data are explained.
+    part
+        What is computed from them: ``"page"``, or ``"section"``, which does not make the page synthetic.
 
     Returns
     -------
@@ -66,11 +68,12 @@ def banner(*adatas: AnnData, dataset: str = "auto") -> HTML:
             reason = f"{_escape(dataset)} is marked as synthetic."
         box = (
             f'<div class="sicmir-synthetic" role="alert"><strong>Synthetic data: {reason}</strong> The '
-            "figures and numbers on this page show that the method runs; they say nothing of biology.</div>"
+            f"figures and numbers {'of this section' if part == 'section' else 'on this page'} show that the "
+            "method runs; they say nothing of biology.</div>"
         )
     else:
         box = f'<p class="sicmir-real">Real data: {_escape(", ".join(metadata["datasets"]))}.</p>'
-    return HTML(box, metadata={"sicmir": metadata})
+    return HTML(box) if part == "section" else HTML(box, metadata={"sicmir": metadata})
 
 
 def provenance(*adatas: AnnData) -> HTML:

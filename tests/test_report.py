@@ -50,6 +50,13 @@ def test_one_synthetic_part_makes_the_page_synthetic():
     assert shown.metadata == {"sicmir": {"datasets": ["tcga-small", "toy"], "synthetic": True}}
 
 
+def test_a_synthetic_section_does_not_make_the_page_synthetic():
+    shown = report.banner(data("toy", synthetic=True), part="section")
+    assert "Synthetic data: no real data set could be reached." in shown.data
+    assert "numbers of this section" in shown.data
+    assert not shown.metadata
+
+
 def test_real_data_have_no_warning_and_names_are_escaped():
     shown = report.banner(data(NASTY), data(NASTY))
     assert "ynthetic" not in shown.data

@@ -1,0 +1,212 @@
+"""Predictions of donors by models that never saw them, and controls that show what such figures are worth.
+
+A model that learnt from other patients of the same disease knows the mean difference between tumour and
+normal tissue of that disease, whatever it reads in the genes of a new patient. :func:`mean_of_others` says
+how far that alone goes, without a gene.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import conformal, panel, paths, prediction_input, shipping
+from sicmir.domain import Domain
+from sicmir.errors import DataError
+from sicmir.evaluation import METHODS
+from sicmir.model import Bundle
+from sicmir.rescale import Rescale
+from sicmir.study import study_splits
+
+FOLDER = "held_out"
+"""Folder below ``benchmarks`` of predictions that take the whole collection to make."""
+
+_ROW = ["domain_score", "in_domain", "abstained", "spread"]
+
+
+def learn(mrna: AnnData, mirna: AnnData, seed: int = 0) -> Bundle:
+    """Train and grade a model by the recipe of the shipped one.
+
+    Parameters
+    ----------
+    mrna, mirna
+        Samples × genes, log2(x+1), and samples × miRNAs, log2(RPM+1). miRNAs of
+        :func:`sicmir.shipping.well_measured` are learnt.
+    seed
+        Of the folds of donors.
+
+    Returns
+    -------
+    Bundle
+        Trained on all samples; grades and widths of intervals are from folds of their donors and from cohorts
+        left out.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two cohorts, or samples are too few.
+    """
+    aligned = panel.align(mrna)
+    chosen = mirna[:, shipping.well_measured(mirna)].copy()
+    assessment = shipping.assess(aligned, chosen, study_splits(chosen.obs, {}, seed=seed))
+    bundle = shipping.build(aligned, chosen, assessment, {})
+    bundle.card["training_data"]["synthetic"] = bool(mirna.uns["sicmir"]["synthetic"])
+    return bundle
+
+
+def without(bundle: Bundle, mrna: AnnData, mirna: AnnData, left_out: np.ndarray) -> Bundle:
+    """Train the model of a bundle anew without some of its samples; the trust table stays.
+
+    Parameters
+    ----------
+    bundle
+        As :func:`sicmir.shipping.build` gives it for ``mrna`` and ``mirna``.
+    mrna, mirna
+        All samples × landmarks, log2(x+1), and × miRNAs, log2(RPM+1).
+    left_out
+        Boolean, one a sample. All samples of their donors are left out.
+    """
+    donors = mirna.obs["donor"].astype(str)
+    keep = ~donors.isin(donors[np.asarray(left_out)]).to_numpy()
+    X, obs = np.asarray(mrna.X)[keep], mirna.obs[keep]
+    return replace(
+        bundle,
+        predictor=shipping.fit_predictor(X, mirna[keep, bundle.mirnas].to_df().to_numpy(), obs),
+        rescale=Rescale().fit(X),
+        domain=Domain().fit(X, obs["donor"].to_numpy()),
+    )
+
+
+def shuffled(
+    mrna: AnnData, bundle: Bundle, further_mrna: AnnData, further_mirna: AnnData, seed: int
+) -> AnnData:
+    """Predict by ridge regression of miRNAs that were dealt out anew to the samples: it knows nothing.
+
+    Parameters
+    ----------
+    mrna
+        Samples to predict × genes.
+    bundle
+        As :func:`learn` gives it for the further samples: its miRNAs, its units.
+    further_mrna, further_mirna
+        Samples to learn from.
+    seed
+        Of the deal.
+    """
+    made = prediction_input.prepare(mrna, bundle)
+    X = prediction_input.in_training_units(bundle, made.values(0, mrna.n_obs), made.transform)
+    chosen = further_mirna[:, bundle.mirnas]
+    method = METHODS["shuffled"].make(seed)
+    method.fit(panel.align(further_mrna).X, chosen.to_df().to_numpy(), further_mirna.obs)
+    predicted = AnnData(
+        np.maximum(method.predict(X, mrna.obs), 0), obs=mrna.obs.copy(), var=_graded(bundle.trust)
+    )
+    predicted.uns["sicmir"] = {"level": bundle.level, "modality": "prediction"}
+    return predicted
+
+
+def mean_of_others(mirna: AnnData, trusted: pd.DataFrame, condition_key: str = "condition") -> AnnData:
+    """Each sample at the mean of the other donors of its condition: measured miRNA, and no gene.
+
+    Parameters
+    ----------
+    mirna
+        Samples × miRNAs, log2(RPM+1), with ``donor``.
+    trusted
+        Index miRNA, ``grade``: those to show.
+    condition_key
+        Column of ``obs``.
+
+    Raises
+    ------
+    DataError
+        If a condition has one donor only.
+    """
+    names = mirna.var_names.intersection(trusted.index, sort=False)
+    values = mirna[:, names].to_df().astype(np.float64)
+    donor, condition = (mirna.obs[key].astype(str) for key in ("donor", condition_key))
+    result = pd.DataFrame(np.nan, index=values.index, columns=names)
+    for (one, state), rows in values.groupby([donor, condition]).groups.items():
+        others = values[(donor != one) & (condition == state)]
+        if others.empty:
+            raise DataError(f"Only the donor {one} has samples of the condition {state!r}.")
+        result.loc[rows] = others.mean().to_numpy()
+    predicted = AnnData(result.to_numpy(np.float32), obs=mirna.obs.copy(), var=_graded(trusted.loc[names]))
+    predicted.uns["sicmir"] = {"level": str(mirna.uns["sicmir"]["level"]), "modality": "prediction"}
+    return predicted
+
+
+def write(predicted: AnnData, path: str | Path) -> None:
+    """Write predictions as a table: a row a sample, how it lies to the domain, its spread, and the miRNAs."""
+    width = predicted.var["half_width"].to_numpy()
+    with np.errstate(invalid="ignore"):
+        spread = np.nanmedian((predicted.layers["upper"] - predicted.X) / width, axis=1)
+    table = predicted.obs[_ROW[:-1]].assign(spread=spread).join(predicted.to_df().round(3))
+    with paths.replacing(path) as part:
+        table.rename_axis("sample").to_csv(part, float_format="%.5g")
+
+
+def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, AnnData]:
+    """Predictions of these very samples by the shipped recipe without their donors, where they are stored.
+
+    Parameters
+    ----------
+    mrna
+        Samples of a data set of the manifest.
+    bundle
+        The shipped model, whose trust table and intervals they get.
+    folder
+        Where they lie; by default ``benchmarks/held_out`` of the project.
+
+    Returns
+    -------
+    dict
+        Name, such as ``without these donors`` -> samples × miRNAs as :func:`sicmir.predict` gives them. Empty
+        if there are none of this data set and this model.
+
+    Raises
+    ------
+    DataError
+        If a table is of other samples or miRNAs.
+    """
+    place = Path(folder) if folder else paths.project() / "benchmarks" / FOLDER
+    key = str(mrna.uns["sicmir"]["dataset"])
+    record = place / f"{key}.json"
+    if not record.is_file() or json.loads(record.read_text())["model"] != bundle.weights_sha256:
+        return {}
+    found = {}
+    for path in sorted(place.glob(f"{key}-*.csv.gz")):
+        name = path.name.removesuffix(".csv.gz").removeprefix(f"{key}-").replace("-", " ")
+        found[name] = _read(path, mrna, bundle)
+    return found
+
+
+def _read(path: Path, mrna: AnnData, bundle: Bundle) -> AnnData:
+    table = pd.read_csv(path, index_col="sample")
+    values = table.drop(columns=_ROW)
+    if set(table.index) != set(mrna.obs_names) or list(values) != bundle.mirnas:
+        raise DataError(
+            f"{path} holds {values.shape[0]} samples × {values.shape[1]} miRNAs, not those of the data set "
+            "and the model. Make it anew by benchmarks/held_out.py."
+        )
+    table, values = table.loc[mrna.obs_names], values.loc[mrna.obs_names]
+    lower, upper = conformal.intervals(values, bundle.trust["half_width"], table["spread"])
+    predicted = AnnData(
+        values.to_numpy(np.float32), obs=mrna.obs.join(table[_ROW[:-1]]), var=_graded(bundle.trust)
+    )
+    predicted.layers["lower"], predicted.layers["upper"] = lower.to_numpy(), upper.to_numpy()
+    predicted.uns["sicmir"] = {
+        "level": bundle.level,
+        "modality": "prediction",
+        "interval_level": float(bundle.card["interval_level"]),
+    }
+    return predicted
+
+
+def _graded(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["grade"]].astype(str)

@@ -1,0 +1,338 @@
+"""The study of paired tumours: predictions by who made them, their agreement, and the figures of a page."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import cell_sets, claims, effect_agreement, held_out, trust
+from sicmir.errors import DataError, UnreachableError
+from sicmir.hub_overlap import HubOverlap
+from sicmir.model import Bundle, load_model
+from sicmir.pair_sets import Pairs
+from sicmir.predicted_differences import agreements
+from sicmir.prediction import predict
+
+TRAINED_HERE, SHUFFLED, OTHERS, SHIPPED = (
+    "trained here",
+    "shuffled",
+    "other donors, no genes",
+    "shipped model",
+)
+"""Names of predictors, beside those of :func:`sicmir.held_out.stored`."""
+
+CELLS = "hcc-cells"
+"""Cells that ``"auto"`` stands for."""
+
+MEANINGS = {
+    "without these donors": "recipe of the shipped model, trained without the donors shown",
+    "without this cancer": "recipe of the shipped model, trained without any sample of this cancer type",
+    TRAINED_HERE: "the same recipe, trained by this page on the samples to learn from",
+    SHUFFLED: "ridge regression of miRNAs dealt out anew to samples: knows nothing",
+    OTHERS: "mean of the other donors of the condition, measured: reads no gene",
+    SHIPPED: "the model of the package, which may have been trained on these donors",
+}
+"""What each predictor is."""
+
+
+def predictions(
+    pairs: Pairs, bundle: Bundle, measured: AnnData, model: str | Path = "default", seed: int = 0
+) -> dict[str, AnnData]:
+    """Predict the shown samples by every predictor, the one that the page goes by first.
+
+    Nothing is abstained here, since what was measured stands beside every figure; ``obs["abstained"]`` tells
+    which samples the model would be silent about.
+
+    Parameters
+    ----------
+    pairs, bundle
+        Samples, and the model that was trained on those to learn from (:func:`sicmir.held_out.learn`).
+    measured
+        The shown samples × miRNAs that are looked at.
+    model
+        Model of the package, or another one that may know the donors. Synthetic samples are not shown to it.
+    seed
+        Of the shuffled control.
+    """
+    found: dict[str, AnnData] = {}
+    shipped = None if pairs.synthetic else load_model(model)
+    if shipped is not None and shipped.level == bundle.level and shipped.trust is not None:
+        found |= held_out.stored(pairs.mrna, shipped)
+    found[TRAINED_HERE] = _outspoken(pairs.mrna, bundle)
+    found[SHUFFLED] = held_out.shuffled(pairs.mrna, bundle, pairs.further_mrna, pairs.further_mirna, seed)
+    found[OTHERS] = held_out.mean_of_others(measured, next(iter(found.values())).var)
+    if shipped is not None and shipped.level == bundle.level:
+        found[SHIPPED] = _outspoken(pairs.mrna, shipped)
+    return found
+
+
+def _outspoken(mrna: AnnData, bundle: Bundle) -> AnnData:
+    """Predictions of all samples, with the samples marked that would be abstained."""
+    found = predict(mrna, bundle, abstain=False, progress=False)
+    found.obs["abstained"] = predict(mrna, bundle, progress=False).obs["abstained"]
+    return found
+
+
+def predictors(predicted: Mapping[str, AnnData], measured: AnnData, min_grade: str) -> pd.DataFrame:
+    """One row a predictor: what it is, samples it would be silent about, and miRNAs that count."""
+    rows = []
+    for name, adata in predicted.items():
+        silent = adata.obs.get("abstained")
+        rows.append(
+            {
+                "predictor": name,
+                "what": MEANINGS.get(name, name),
+                "would abstain": "–" if silent is None else f"{int(silent.sum())} of {len(silent)}",
+                "miRNAs": int(adata.var_names.isin(measured.var_names).sum()),
+                f"of grade {min_grade} or better": len(counted(adata, measured, min_grade)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def counted(predicted: AnnData, measured: AnnData, min_grade: str) -> pd.Index:
+    """The measured miRNAs that a predictor predicts well enough to count."""
+    good = trust.at_least(predicted.var["grade"].astype(str), min_grade)
+    return predicted.var_names[good & predicted.var_names.isin(measured.var_names)]
+
+
+def agreement(
+    measured: AnnData,
+    predicted: Mapping[str, AnnData],
+    truth: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    contrast: Mapping[str, Any],
+    min_grade: str,
+    top_k: int = 20,
+    n_resamples: int = 1000,
+    fdr: float = 0.05,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How each predictor's effects agree with the measured ones, over the miRNAs that count.
+
+    Parameters
+    ----------
+    measured, predicted
+        Samples × miRNAs.
+    truth, tables
+        As :func:`sicmir.stats.differential` gives them for these.
+    contrast
+        ``condition_key``, ``case``, ``reference``.
+    min_grade, top_k, n_resamples, fdr, seed
+        Worst grade that counts; number of largest effects, at most a third of the miRNAs; draws of donors;
+        largest q of a measured difference; seed of the draws.
+
+    Returns
+    -------
+    DataFrame
+        Index predictor: ``n_mirnas``; each of :data:`sicmir.effect_agreement.FIGURES` with ``…_lower`` and
+        ``…_upper``; ``k``; ``area_up`` and ``area_down`` (:func:`sicmir.effect_agreement.roc`); ``slope``,
+        ``n_predicted``, ``confirmed`` and ``found`` of
+        :func:`sicmir.differential_check.predicted_against_measured`.
+
+    Raises
+    ------
+    DataError
+        If of the first predictor fewer than 3 miRNAs count. Others with fewer are left out.
+    """
+    rows = {}
+    for place, (name, adata) in enumerate(predicted.items()):
+        names = counted(adata, measured, min_grade)
+        if name not in tables or len(names) < 3:
+            if place == 0:
+                raise DataError(
+                    f"{len(names)} measured miRNAs are predicted with grade {min_grade} or better; at least "
+                    "3 are needed. Lower min_grade, or learn from other samples (further)."
+                )
+            continue
+        k = max(1, min(top_k, len(names) // 3))
+        drawn = effect_agreement.bootstrap(
+            measured, adata, names, **contrast, k=k, n_resamples=n_resamples, seed=seed
+        )
+        row = {"n_mirnas": int(drawn["n_mirnas"].iloc[0]), "k": k}
+        for figure in effect_agreement.FIGURES:
+            row |= {figure: drawn.loc[figure, "value"]}
+            row |= {f"{figure}_{side}": drawn.loc[figure, side] for side in ("lower", "upper")}
+        areas = effect_agreement.roc(truth, tables[name], fdr)[1]
+        row |= {f"area_{side}": areas.get(side, np.nan) for side in ("up", "down")}
+        if name == OTHERS:  # Made of the donors themselves, it would have to be made anew in every draw.
+            row |= {key: np.nan for key in row if key.endswith(("_lower", "_upper"))}
+        more = agreements(truth, {name: tables[name]}, k=k, fdr=fdr).loc[name]
+        rows[name] = row | more[["slope", "n_predicted", "confirmed", "found"]].to_dict()
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("predictor")
+
+
+def by_grade(
+    measured: AnnData, predicted: AnnData, contrast: Mapping[str, Any], n_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Spearman correlation of effects, with its interval over donors, for the miRNAs of each grade."""
+    rows = []
+    for grade in trust.GRADES:
+        names = predicted.var_names[(predicted.var["grade"].astype(str) == grade).to_numpy()]
+        names = names[names.isin(measured.var_names)]
+        row = {"grade": grade, "n_mirnas": len(names), "spearman": np.nan, "lower": np.nan, "upper": np.nan}
+        if len(names) >= 10:
+            drawn = effect_agreement.bootstrap(
+                measured, predicted, names, **contrast, k=1, n_resamples=n_resamples, seed=seed
+            ).loc["effect_spearman"]
+            row |= {"spearman": drawn["value"], "lower": drawn["lower"], "upper": drawn["upper"]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def load_cells(
+    pairs: Pairs, cells: str | Path = "auto", cell_type_key: str = "cell_type", donor_key: str = "donor"
+) -> AnnData:
+    """Give the cells of a page on paired samples (:func:`sicmir.cell_sets.load_cells`).
+
+    ``"auto"`` is ``hcc-cells``; toy cells where that cannot be reached, or beside synthetic samples.
+    """
+    if str(cells) != "auto":
+        return cell_sets.load_cells(cells, cell_type_key, donor_key)
+    try:
+        return cell_sets.load_cells("toy" if pairs.synthetic else CELLS)
+    except UnreachableError as error:
+        warnings.warn(f"SYNTHETIC DATA: no real cells could be reached. {error}", UserWarning, stacklevel=2)
+        return cell_sets.load_cells("toy")
+
+
+def of_condition(adata: AnnData, condition_key: str, condition: str) -> AnnData:
+    """The samples of one condition."""
+    return adata[(adata.obs[condition_key].astype(str) == condition).to_numpy()].copy()
+
+
+def shown(per_mirna: pd.DataFrame, main: str, n: int = 15) -> pd.DataFrame:
+    """The largest measured differences beside the predicted ones.
+
+    Parameters
+    ----------
+    per_mirna
+        As :func:`sicmir.effect_agreement.beside` gives it, with ``separation``.
+    main
+        Predictor.
+    n
+        How many.
+    """
+    prefix = main.replace(" ", "_")
+    table = per_mirna.head(n)
+    greyed = table[f"{prefix}_greyed"]
+    return pd.DataFrame(
+        {
+            "mirna": table.index,
+            "measured": table["measured_effect"].to_numpy(),
+            "lower": table["measured_lower"].to_numpy(),
+            "upper": table["measured_upper"].to_numpy(),
+            "q": table["measured_q"].to_numpy(),
+            "separation": table["separation"].to_numpy(),
+            "predicted": table[f"{prefix}_effect"].to_numpy(),
+            "grade": table[f"{prefix}_grade"].fillna("–").to_numpy(),
+            "counts": greyed.map({True: "no", False: "yes"}).fillna("not predicted").to_numpy(),
+        }
+    )
+
+
+def recovered(pairs: Pairs, table: pd.DataFrame) -> pd.DataFrame:
+    """Planted effects beside those found, one row a miRNA; empty for measured data.
+
+    Parameters
+    ----------
+    pairs
+        Samples.
+    table
+        As :func:`sicmir.stats.differential` gives it.
+    """
+    if "truth" not in pairs.mirna.uns:
+        return pd.DataFrame(columns=["kind", "planted", "effect", "finding"])
+    truth = pairs.mirna.uns["truth"]["mirnas"]
+    found = table.set_index("mirna")[["effect", "finding"]]
+    # The toy tells the change from the first condition to the second, which is the reference here.
+    return truth[["kind"]].assign(planted=-truth["effect"]).join(found, how="inner")
+
+
+def headline(
+    pairs: Pairs,
+    measured: AnnData,
+    truth: pd.DataFrame,
+    agreed: pd.DataFrame,
+    grades: pd.DataFrame,
+    hubs: HubOverlap,
+    judged: Mapping[str, pd.DataFrame],
+    main: str,
+) -> dict[str, float | int | str]:
+    """Figures that the page quotes.
+
+    Parameters
+    ----------
+    pairs, measured, truth
+        Samples, those with the miRNAs looked at, and measured differences.
+    agreed, grades
+        Of :func:`agreement` and :func:`by_grade`.
+    hubs
+        Of :func:`sicmir.hub_overlap.overlap`.
+    judged
+        ``measured`` and ``predicted``: claims of :func:`sicmir.claims.judge`.
+    main
+        Predictor that the page goes by.
+    """
+    row, counts = agreed.loc[main], {name: claims.counts(table) for name, table in judged.items()}
+    alone = agreed["effect_spearman"].reindex([OTHERS, SHUFFLED])
+    told = judged["predicted"]
+    signed = told["effect"].notna() & ~told["reason"].str.startswith("not ")
+    same = np.sign(told["effect"]) == told["direction"].map(claims.DIRECTIONS)
+    donors = measured.obs.groupby("condition", observed=True)["donor"].nunique()
+    summary = hubs.summary
+    return {
+        "main": main,
+        "n_mirnas": measured.n_vars,
+        "n_samples": measured.n_obs,
+        "n_donors": int(measured.obs["donor"].nunique()),
+        "fewest": int(donors.min()),
+        "n_findings": int(truth["finding"].sum()),
+        "n_shared": pairs.n_shared,
+        "n_further": pairs.further_mirna.n_obs,
+        "n_counted": int(row["n_mirnas"]),
+        "spearman": float(row["effect_spearman"]),
+        "spearman_lower": float(row["effect_spearman_lower"]),
+        "spearman_upper": float(row["effect_spearman_upper"]),
+        "sign": float(row["sign_agreement"]),
+        "k": int(row["k"]),
+        "recall": float(row["top_k_recall"]),
+        "area_up": float(row["area_up"]),
+        "area_down": float(row["area_down"]),
+        "slope": float(row["slope"]),
+        "confirmed": float(row["confirmed"]),
+        "others_spearman": float(alone[OTHERS]),
+        "shuffled_spearman": float(alone[SHUFFLED]),
+        "grade_d": float(grades.set_index("grade").loc["D", "spearman"]),
+        "hub_donors": hubs.counts["n_donors"],
+        "hub_top": hubs.counts["top"],
+        "hub_mirnas": hubs.counts["n_mirnas"],
+        "hub_measured": hubs.counts["n_measured"],
+        "hub_predicted": hubs.counts["n_predicted"],
+        "hub_both": hubs.counts["n_both"],
+        "hub_overlap": int(summary.loc["overlap", "value"]),
+        "hub_by_lot": float(summary.loc["overlap", "by_lot"]),
+        "hub_by_draws": float(summary.loc["overlap", "by_draws"]),
+        "hub_overlap_p": float(summary.loc["overlap", "p"]),
+        "hub_spearman": float(summary.loc["spearman", "value"]),
+        "hub_spearman_draws": float(summary.loc["spearman", "by_draws"]),
+        "hub_spearman_p": float(summary.loc["spearman", "p"]),
+        "hub_z": float(summary.loc["measured_z", "value"]),
+        "hub_z_draws": float(summary.loc["measured_z", "by_draws"]),
+        "hub_z_p": float(summary.loc["measured_z", "p"]),
+        "n_claims": len(judged["measured"]),
+        "claims_signed": int(signed.sum()),
+        "claims_same": int((same & signed).sum()),
+        **{f"claims_{side}_{verdict}": n for side, found in counts.items() for verdict, n in found.items()},
+    }
+
+
+def first_hubs(hubs: HubOverlap, n: int = 5) -> Sequence[str]:
+    """The miRNAs that lead both lists."""
+    return hubs.beside().index[:n].tolist()
