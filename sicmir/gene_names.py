@@ -17,7 +17,7 @@ STATUSES = ("symbol", "alias", "entrez", "ensembl")
 _ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
 _OTHER_ENSEMBL = re.compile(r"ENS([A-Z]{3,4})G\d{11}(?:\.\d+)?")
 _OTHER_SPECIES = {"MUS": "mouse", "RNO": "rat"}
-_COMPOSITE = re.compile(r"(.*)\|(\d+)")
+_COMPOSITE = re.compile(r"(.*)\|(.*)")
 
 
 @cache
@@ -79,10 +79,14 @@ def _identifiers() -> dict[str, tuple[int, str]]:
 def find_landmark(name: str) -> tuple[int, str] | None:
     """Place in the panel of the landmark behind one name, and the kind of match; None if there is none."""
     if composite := _COMPOSITE.fullmatch(name):
-        # Symbols come and go, Entrez ids stay: the id decides, the symbol only says how it was found.
-        by_id = _identifiers().get(composite[2])
+        # Symbols come and go, Entrez ids stay: the id decides, the symbol only says how it was found. Other
+        # ids than these may be of any release: one that is not known leaves it to the symbol.
+        ensembl = _ENSEMBL.fullmatch(composite[2])
+        by_id = _identifiers().get(ensembl[1] if ensembl else composite[2])
         by_symbol = _symbols().get(composite[1])
-        return by_symbol if by_id and by_symbol and by_symbol[0] == by_id[0] else by_id
+        if by_id and by_symbol and by_symbol[0] == by_id[0]:
+            return by_symbol
+        return by_id if by_id or composite[2].isdigit() else by_symbol
     if ensembl := _ENSEMBL.fullmatch(name):
         return _identifiers().get(ensembl[1])
     return _symbols().get(name) or _identifiers().get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,13 +14,19 @@ from sicmir.gene_names import STATUSES, find_landmark, foreign_genes, landmarks
 
 _SHOWN = 5
 
+_COPY = re.compile(r"(.+)[-.]\d+")
+"""A name that occurred twice, as scanpy's and R's functions that make names unique write it."""
+
+MOST_FOREIGN = 0.2
+"""Most genes of another species that are borne with, as a share of the landmarks that are found."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
     """How many landmarks were found in a table, and through which kind of name.
 
     ``missing`` landmarks are absent or NaN in every observation. ``duplicated`` landmarks were merged from
-    several columns. ``superseded`` columns also name a landmark, but a surer match for it was there.
+    several columns. ``superseded`` columns also name a landmark, but were left out for a surer match.
     """
 
     expected: int
@@ -184,13 +191,24 @@ def find_columns(names: list[str], min_coverage: float, duplicates: str) -> Land
     for column, match in enumerate(matches):
         if match:
             candidates.setdefault(match[0], []).append((column, match[1]))
+    copies = _copies(names, matches)
     columns, kinds, superseded = {}, {}, []
     for place, found in candidates.items():
         best = min((kind for _, kind in found), key=STATUSES.index)
-        columns[place] = [column for column, kind in found if kind == best]
+        # Reads of one gene add up, whatever it is called.
+        columns[place] = [column for column, kind in found if kind == best or duplicates == "sum"]
         kinds[place] = best
-        superseded += [names[column] for column, kind in found if kind != best]
-    unmatched = [name for name, match in zip(names, matches, strict=True) if name and match is None]
+        superseded += [names[column] for column, kind in found if column not in columns[place]]
+    for column, place in copies.items():
+        if duplicates == "sum":
+            columns[place].append(column)
+        else:
+            superseded.append(names[column])
+    unmatched = [
+        name
+        for column, (name, match) in enumerate(zip(names, matches, strict=True))
+        if name and match is None and column not in copies
+    ]
     result = LandmarkColumns(
         columns=columns,
         kinds=kinds,
@@ -237,6 +255,17 @@ def check_observations(names: pd.Index, n_genes: int, has_values: bool = True) -
         )
 
 
+def _copies(names: list[str], matches: list[tuple[int, str] | None]) -> dict[int, int]:
+    """Columns such as ``RB1-1`` beside ``RB1``, and the place in the panel of the latter."""
+    places = {name: match[0] for name, match in zip(names, matches, strict=True) if match}
+    found = {}
+    for column, name in enumerate(names):
+        copy = None if matches[column] else _COPY.fullmatch(name)
+        if copy and copy[1] in places:
+            found[column] = places[copy[1]]
+    return found
+
+
 def _check_species(names: list[str], n_found: int) -> None:
     foreign = list(foreign_genes(names))
     if len(foreign) > n_found:
@@ -245,6 +274,11 @@ def _check_species(names: list[str], n_found: int) -> None:
             f"The genes look like {species}, not human: {len(foreign)} names such as "
             f"{_some([name for name, _ in foreign])}; {n_found} human landmarks found. Map them to human "
             "orthologues first; upper case alone is no mapping."
+        )
+    if len(foreign) > MOST_FOREIGN * n_found + _SHOWN:
+        raise PanelError(
+            f"The genes are those of two species: {n_found} human landmarks, and {len(foreign)} names such "
+            f"as {_some([name for name, _ in foreign])}. Keep the human genes, and the cells that are human."
         )
 
 

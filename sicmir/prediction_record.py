@@ -106,6 +106,19 @@ def _notes(bundle: Bundle, abstained: float, transform: str) -> list[str]:
     return [note for note, holds in notes.items() if holds]
 
 
+def _several_columns(found: Mapping[str, Any]) -> str:
+    """What was done where a landmark had several columns; "" where none had."""
+    told = ""
+    if len(found["duplicated"]):
+        told += f"; {len(found['duplicated'])} summed up from several columns"
+    if len(found["superseded"]):
+        told += (
+            f"; left out, for a surer name of the same gene is there: {', '.join(found['superseded'][:5])}"
+        )
+        told += f" and {len(found['superseded']) - 5} more" if len(found["superseded"]) > 5 else ""
+    return told
+
+
 def summary(predicted: AnnData) -> str:
     """Say in plain sentences what was decided and what was predicted, one a line."""
     record: dict[str, Any] = predicted.uns["sicmir"]
@@ -117,7 +130,7 @@ def summary(predicted: AnnData) -> str:
         f"Input: {units['source']} is read as {units['units'] or 'values of unknown units'}. "
         f"{' '.join(units['reasons'])}",
         f"Transform: {record['transform']}. {record['transform_reason']}",
-        f"Landmarks: {found['found']} of {found['expected']} found.",
+        f"Landmarks: {found['found']} of {found['expected']} found{_several_columns(found)}.",
         f"Model: {model['id']} ({model['predictor']}), {predicted.n_vars} {record['level']} miRNAs in "
         f"{record['units']}.",
         f"Predicted: {(~abstained).sum()} of {n} observations. Abstained: {few.sum()} with too few genes, "

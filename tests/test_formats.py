@@ -136,7 +136,7 @@ def test_loom_with_other_names(tmp_path):
     path = loom(tmp_path / "x.loom", counts(), col_cell_names=text(["x", "y", "z"]))
     adata = read(path, "loom", cell_key="cell_names")
     assert adata.obs_names.tolist() == ["x", "y", "z"]
-    assert adata.var_names[1:3].tolist() == ["CISD1|1", "CISD1|2"]
+    assert adata.var_names[1:3].tolist() == ["CISD1|row 1", "CISD1|row 2"]  # no Entrez ids
     with pytest.raises(ReadError, match="no attribute 'gene_name' .gene_key.; it has Gene"):
         read(path, "loom", gene_key="gene_name")
 

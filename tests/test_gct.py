@@ -132,7 +132,7 @@ def test_names_that_occur_twice(tmp_path):
     names, described = ["A", "B", "A", "C", "C"], ["x", "", "y", "na", "na"]
     numbers = np.arange(15.0).reshape(5, 3)
     adata = read(write(tmp_path / "x.gct", gct_12(numbers, names, described)), "gct")
-    assert adata.var_names.tolist() == ["A|x", "B", "A|y", "C|3", "C|4"]
+    assert adata.var_names.tolist() == ["A|x", "B", "A|y", "C|row 3", "C|row 4"]
 
 
 def test_symbols_of_the_file_come_first(tmp_path):

@@ -73,6 +73,11 @@ def test_callers_cannot_change_the_shipped_tables():
         ("MOK", "RAGE|5891", "alias"),
         ("RB1", "?|5925", "entrez"),
         ("RB1", "5925", "entrez"),
+        ("RB1", "RB1|ENSG00000139687", "symbol"),
+        ("RB1", "RB1|ENSG99999999999", "symbol"),
+        ("RB1", "RB1|row 5720", "symbol"),
+        ("RB1", "GONE|ENSG00000139687.16", "ensembl"),
+        ("RB1", "ISG15|ENSG00000139687", "ensembl"),
         ("RB1", "ENSG00000139687", "ensembl"),
         ("RB1", "ENSG00000139687.16", "ensembl"),
         ("RB1", "ENSG00000139687_PAR_Y", "ensembl"),
@@ -114,6 +119,37 @@ def test_surer_match_wins_and_the_loser_is_named():
     aligned = panel.align(adata)
     np.testing.assert_array_equal(aligned[:, "TMEM2"].X[:, 0], adata[:, "TMEM2"].X[:, 0])
     assert panel.coverage(aligned).superseded == ("CEMIP2", "23670")
+
+
+def test_reads_of_a_gene_add_up_whatever_it_is_called():
+    adata = table(["CEMIP2", *SYMBOLS, "23670", "ENSG00000135048"])
+    aligned = panel.align(adata, duplicates="sum")
+    parts = adata[:, ["CEMIP2", "TMEM2", "23670", "ENSG00000135048"]].X
+    np.testing.assert_array_equal(aligned[:, "TMEM2"].X[:, 0], parts.sum(axis=1))
+    found = panel.coverage(aligned)
+    assert (found.duplicated, found.superseded, found.symbol) == (("TMEM2",), (), 977)
+
+
+@pytest.mark.parametrize("copy", ["RB1-1", "RB1.1", "ENSG00000139687-2"])
+def test_names_that_were_made_unique_are_copies(copy):
+    """As scanpy's ``var_names_make_unique`` and R's ``make.unique`` write a name that is there already."""
+    name = copy[:-2]
+    adata = table([*renamed({"RB1": name}), copy, "NOVEL-1", "AC1.1"])
+    aligned = panel.align(adata, duplicates="sum")
+    np.testing.assert_array_equal(aligned[:, "RB1"].X[:, 0], adata[:, [name, copy]].X.sum(axis=1))
+    assert panel.coverage(aligned).duplicated == ("RB1",)
+    for duplicates in ("mean", "error"):  # of values that do not add up, the first is taken
+        aligned = panel.align(adata, duplicates=duplicates)
+        np.testing.assert_array_equal(aligned[:, "RB1"].X[:, 0], adata[:, name].X[:, 0])
+        assert panel.coverage(aligned).superseded == (copy,)
+    assert panel.coverage(panel.align(table(renamed({"RB1": copy})))).found == 976  # and nothing to copy
+
+
+def test_a_table_of_two_species_is_refused():
+    with pytest.raises(PanelError, match="two species: 977 human landmarks, and .*Psme1.*Keep the human"):
+        panel.align(table(dict.fromkeys([*SYMBOLS, *(symbol.capitalize() for symbol in SYMBOLS)])))
+    few = [symbol.capitalize() for symbol in SYMBOLS[:100]]  # a few stray names are borne with
+    assert panel.coverage(panel.align(table([*SYMBOLS, *few]))).found == 977
 
 
 def test_an_alias_that_is_the_symbol_of_another_landmark_is_not_stolen(monkeypatch):

@@ -312,6 +312,24 @@ def test_what_the_result_holds(bundle):
     assert f"{n} of 34 observations. Abstained: 0 with too few genes, {34 - n} far" in told
 
 
+def test_genes_of_several_columns_are_told(bundle):
+    adata = small.counts()
+    names = adata.var_names.tolist()
+    names[-2:] = ["PSME1-1", "ENSG00000122873"]  # and CISD1 by another name
+    adata.var_names = names
+    assert "977 found; 2 summed up from several columns." in summary_of(adata, bundle)
+    adata = small.samples()
+    adata.var_names = names
+    told = summary_of(adata, bundle)
+    assert (
+        "977 found; left out, for a surer name of the same gene is there: ENSG00000122873, PSME1-1." in told
+    )
+
+
+def summary_of(adata, bundle):
+    return prediction.summary(predict(adata, bundle, progress=False))
+
+
 def test_a_saved_model_predicts_the_same_without_torch(bundle, tmp_path):
     folder = bundle.save(tmp_path / "model")
     close(

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 from scipy.io import mmwrite
 
-from sicmir import paths
+from sicmir import panel, paths
 from sicmir.data import read
 from sicmir.data.readers import reader_for
 from sicmir.errors import DataError, ParameterError, ReadError
@@ -146,6 +146,27 @@ def test_tenx(tmp_path, genes):
     assert adata.var["ensembl"].tolist() == [f"ENSG{number}" for number in range(n)]
     assert set(adata.obs["donor"]) == {"P1"}
     assert read(path, reader_for(path)).shape == (3, n)
+
+
+def test_names_of_10x_features_that_are_not_unique(tmp_path):
+    """An antibody of the name of a gene, two genes of one symbol, and a gene called NA."""
+    names = ["PSME1", "CISD1", "CISD1", "NA", "SPDEF", "PSME1"]
+    rows = [f"ENSG{number:011d}\t{name}\tGene Expression" for number, name in enumerate(names)]
+    rows[-1] = rows[-1].replace("Gene Expression", "Antibody Capture")
+    counts = np.arange(1, 19).reshape(6, 3)
+    mmwrite(tmp_path / "matrix.mtx", sparse.coo_matrix(counts))
+    (tmp_path / "features.tsv").write_text("\n".join(rows))
+    (tmp_path / "barcodes.tsv").write_text("AAA-1\nCCC-1\nNA\n")
+    adata = read(tmp_path, "tenx_mtx")
+    doubled = ["CISD1|ENSG00000000001", "CISD1|ENSG00000000002"]
+    assert adata.var_names.tolist() == ["PSME1", *doubled, "NA", "SPDEF"]
+    assert adata.obs_names.tolist() == ["AAA-1", "CCC-1", "NA"]
+    np.testing.assert_array_equal(adata.X.toarray(), counts[:5].T)
+    aligned = panel.align(adata, min_coverage=0, duplicates="sum")
+    np.testing.assert_array_equal(aligned[:, "PSME1"].X[:, 0], counts[0])
+    np.testing.assert_array_equal(aligned[:, "CISD1"].X[:, 0], counts[1] + counts[2])
+    assert panel.coverage(aligned).found == 3
+    assert panel.coverage(aligned).duplicated == ("CISD1",)
 
 
 def test_bad_tenx(tmp_path):

@@ -130,7 +130,11 @@ def loom(
     if names.has_duplicates:
         raise DataError(f"{path}: cell {names[names.duplicated()][0]} occurs more than once.")
     symbols = genes.pop(gene_key).astype(str).tolist()
-    ids = genes["Accession"].astype(str).tolist() if "Accession" in genes else list(map(str, genes.index))
+    ids = (
+        genes["Accession"].astype(str).tolist()
+        if "Accession" in genes
+        else [f"row {row}" for row in range(len(genes))]
+    )
     adata = ad.AnnData(
         X=values.pop(""),
         obs=cells.set_index(names.rename(None)),

@@ -211,7 +211,7 @@ def name_genes(ids: list[str], columns: pd.DataFrame) -> pd.DataFrame:
     told = var["description"] if "description" in var and names is ids else ids
     pairs = Counter(zip(names, told, strict=True))
     told = [  # Excel makes 1-Mar of two genes, and of neither can it be said which
-        str(row) if pair[1] in NOT_KNOWN or pairs[pair] > 1 else pair[1]
+        f"row {row}" if pair[1] in NOT_KNOWN or pairs[pair] > 1 else pair[1]
         for row, pair in enumerate(zip(names, told, strict=True))
     ]
     var.index = pd.Index(unique_names(names, told))

@@ -235,8 +235,10 @@ def tenx_mtx(path: Path, *, cohort: str = "", donor: str = "", condition: str = 
     cells_path = _beside(matrix, prefix, ("barcodes.tsv",))
     try:
         counts = sparse.csr_matrix(mmread(matrix).T, dtype=np.float32)
-        genes = pd.read_csv(genes_path, sep="\t", header=None, dtype=str)
-        cells = pd.read_csv(cells_path, sep="\t", header=None, dtype=str)[0]
+        genes, cells = (  # "NA" is a name here
+            pd.read_csv(names, sep="\t", header=None, dtype=str, keep_default_na=False)
+            for names in (genes_path, cells_path)
+        )
     except (ValueError, EOFError, OSError) as error:
         raise ReadError(f"{matrix}: not a readable 10x matrix ({type(error).__name__}: {error}).") from error
     if counts.shape != (len(cells), len(genes)) or 0 in counts.shape:
@@ -245,13 +247,12 @@ def tenx_mtx(path: Path, *, cohort: str = "", donor: str = "", condition: str = 
             f"{cells_path.name} "
             f"names {len(cells)} and {genes_path.name} {len(genes)}; the three do not belong together."
         )
-    ensembl = genes[0].tolist()
-    symbols = genes[1].tolist() if genes.shape[1] > 1 else ensembl
-    expression = (
-        (genes[2] == "Gene Expression").to_numpy() if genes.shape[1] > 2 else np.ones(len(genes), bool)
-    )
-    adata = umi_counts(matrix, counts, cells.tolist(), symbols, ensembl)
-    return label_cells(adata[:, expression].copy(), cohort=cohort, donor=donor, condition=condition)
+    if genes.shape[1] > 2:  # antibodies and guides may bear the names of genes
+        expression = (genes[2] == "Gene Expression").to_numpy()
+        genes, counts = genes[expression], counts[:, expression]
+    symbols = genes[1] if genes.shape[1] > 1 else genes[0]
+    adata = umi_counts(matrix, counts, cells[0].tolist(), symbols.tolist(), genes[0].tolist())
+    return label_cells(adata, cohort=cohort, donor=donor, condition=condition)
 
 
 def umi_counts(
