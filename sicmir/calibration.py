@@ -181,13 +181,27 @@ def _study(
     return adata, adata.uns["truth"]["effects"]["type A"].to_numpy() != 0
 
 
+def _uneven(adata: AnnData, times: float = 3.0) -> AnnData:
+    """A third of the cases, at least three, that differ from each other ``times`` as much."""
+    case = np.flatnonzero(adata.obs["condition"] == "tumour")
+    mean = adata.X[case].mean(axis=0)
+    adata.X[case] = mean + times * (adata.X[case] - mean)
+    return adata[np.setdiff1d(np.arange(adata.n_obs), case[max(3, len(case) // 3) :])].copy()
+
+
 def _conditions(
-    arms: toy_cells.Arms, covariates: Sequence[str] = (), batch_sd: float = 0.0, trend: bool = False
+    arms: toy_cells.Arms,
+    covariates: Sequence[str] = (),
+    batch_sd: float = 0.0,
+    trend: bool = False,
+    uneven: bool = False,
 ) -> Callable[[int, float, int], tuple[np.ndarray, np.ndarray]]:
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         adata, planted = _study(n_donors, effect, seed, arms, batch_sd=batch_sd)
+        adata = _uneven(adata) if uneven else adata
+        options = {"paired": "mixed"} if arms == "mixed" else {}
         try:
-            found = stats.differential(adata, **_CONTRAST, covariates=covariates, trend=trend)
+            found = stats.differential(adata, **_CONTRAST, **options, covariates=covariates, trend=trend)
         except DataError:
             # Few donors: by chance all of one condition are in one batch, which is refused.
             return np.full(N_MIRNAS, np.nan), planted
@@ -260,6 +274,7 @@ TRIALS: dict[str, Trial] = {
         Trial("two groups", _conditions("unpaired"), 12),
         Trial("two groups, variance trend", _conditions("unpaired", trend=True), 12),
         Trial("two groups, covariates", _conditions("unpaired", ("age", "batch"), batch_sd=0.5), 12),
+        Trial("two groups, few of large spread", _conditions("unpaired", uneven=True), 30),
         Trial("pairs", _conditions("paired"), 6),
         Trial("some pairs (mixed)", _conditions("mixed"), 12),
         Trial("markers", _markers, 6),

@@ -172,8 +172,9 @@ def crosstalk(
     >>> result.table.columns[:4].tolist()
     ['sender', 'receiver', 'mirna', 'score']
     """
-    if n_permutations < 1:
-        raise ParameterError(f"n_permutations should be at least 1; found {n_permutations!r}.")
+    for name, value, least in (("n_permutations", n_permutations, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ParameterError(f"{name} should be a whole number of at least {least}; found {value!r}.")
     measured = measure(
         cells,
         mirna,

@@ -165,12 +165,13 @@ def measure(
     mirnas = pooled_mirna.table.assign(n_targets=n_targets)
     if "repression" in terms:
         enough = n_targets >= min_targets
+        most = int(n_targets[mirnas["counted"].to_numpy()].max())
         mirnas["counted"] &= enough
         notes.append(f"{int(enough.sum())} of {len(mature)} miRNAs have {min_targets} targets or more.")
         if not mirnas["counted"].any():
             raise DataError(
                 f"No miRNA of sufficient grade has {min_targets} expressed targets outside the landmarks and "
-                f"other genes of as many miRNAs beside them; the most is {n_targets.max()}. Give the "
+                f"other genes of as many miRNAs beside them; the most is {most}. Give the "
                 "table of targets of all miRNAs, not only of those of interest, or lower min_targets."
             )
         links = sparse.diags(enough.astype(float)) @ links

@@ -81,6 +81,8 @@ def cut_off(
         raise DataError(
             f"Expected one length; found {len(values)} values, {len(time)} times, {len(event)} events."
         )
+    if np.isinf(values).any():
+        raise DataError("Values are infinite; expected log2(RPM+1), NaN where not measured.")
     known = ~np.isnan(values)
     values, time, event = values[known], time[known], event[known]
     check_outcome(time, event)

@@ -17,6 +17,9 @@ from sicmir.donor_fit import estimable
 from sicmir.errors import DataError, ParameterError
 from sicmir.normalise import MOST_LOG2
 
+FEWEST_PAIRS = 3
+"""Pairs for which donors with one arm may be left out."""
+
 Pairing = Literal["auto", "paired", "unpaired", "mixed"]
 
 
@@ -160,7 +163,8 @@ def compare(
         Columns of ``obs``: numbers enter as they are, text and categories as indicators. In a paired design
         their differences within donors enter, so that what is constant within a donor cancels out.
     paired
-        "auto" takes "paired" where all donors have both arms, "unpaired" where none has, else "mixed".
+        "auto" takes "unpaired" where no donor has both arms, "paired" where at least as many have both as one
+        (and at least 3), else "mixed".
 
     Raises
     ------
@@ -176,7 +180,8 @@ def compare(
     alone = len(case) + len(reference) - 2 * len(at_case)
     kind = paired
     if paired == "auto":
-        kind = "unpaired" if not len(at_case) else "mixed" if alone else "paired"
+        enough = len(at_case) >= max(FEWEST_PAIRS, alone)
+        kind = "unpaired" if not len(at_case) else "paired" if enough or not alone else "mixed"
     if kind == "unpaired" and len(at_case):
         raise ParameterError(
             f"{len(at_case)} donors have both arms (first: {names[case][at_case][0]}), so that the arms are "

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import orth
+from scipy.stats import f as f_distribution
 from scipy.stats import trim_mean
 
 CONFOUNDED = 1e-7
 """Share of an effect's column that the other columns must leave unexplained for it to be estimated."""
+
+FEWEST_TO_SHARE = 10
+"""miRNAs below which nothing is taken to be common to all: no variance, no ratio of two groups."""
 
 Z_GRID = np.arange(-2.4, 2.5, 0.2)
 """Fisher's z of the correlations that are tried: from -0.98 to 0.98."""
@@ -41,13 +45,17 @@ class Fit:
 
 
 def fit_effect(
-    values: np.ndarray, design: np.ndarray, donors: np.ndarray | None = None, correlation: float = 0.0
+    values: np.ndarray,
+    design: np.ndarray,
+    donors: np.ndarray | None = None,
+    correlation: float = 0.0,
+    spread: np.ndarray | None = None,
 ) -> Fit:
     r"""Coefficient of the first column of the design for every miRNA, by (generalised) least squares.
 
-    All rows have one variance :math:`\sigma^2`. The two rows of a donor correlate by :math:`\rho`, taken as
-    known: for :math:`\rho \ge 0` that is a mixed model with a random intercept of the donor, whose restricted
-    likelihood, with :math:`\sigma^2` profiled out, is
+    All rows have one variance :math:`\sigma^2`, but for ``spread``. The two rows of a donor correlate by
+    :math:`\rho`, taken as known: for :math:`\rho \ge 0` that is a mixed model with a random intercept of the
+    donor, whose restricted likelihood, with :math:`\sigma^2` profiled out, is
 
     .. math:: -\tfrac 1 2 \bigl( \log|V| + \log|X^\top V^{-1} X| + (n - p) \log r^\top V^{-1} r \bigr) .
 
@@ -61,11 +69,44 @@ def fit_effect(
         Donor of each row as integers, at most two rows each; None where all rows are independent.
     correlation
         Of the two rows of one donor, between -1 and 1.
+    spread
+        SD of each row, in any unit, where rows are independent; None for one SD of all.
     """
     table = np.full((6, values.shape[1]), np.nan)
-    for columns, y, x, sign in _independent(values, design, donors):
-        table[:, columns] = list(_solved(y, x, np.sqrt(1 + sign * correlation)))
+    for rows, columns, y, x, sign in _independent(values, design, donors):
+        scale = np.sqrt(1 + sign * correlation) if spread is None else spread[rows]
+        table[:, columns] = list(_solved(y, x, scale))
     return Fit(*table)
+
+
+def spread_ratio(values: np.ndarray, design: np.ndarray) -> float:
+    """SD of the rows that the first column marks over that of the others, one for all miRNAs; NaN for none.
+
+    The ratio of variances of each miRNA, from residuals of one fit, over the median of F; then the median.
+    Taken from many miRNAs it is well known, where the two variances of one miRNA are not (as the weights of
+    arrays of Ritchie 2006, doi 10.1186/1471-2105-7-261). NaN with fewer than :data:`FEWEST_TO_SHARE` miRNAs.
+
+    Parameters
+    ----------
+    values, design
+        As for :func:`fit_effect`, rows independent; the first column holds 0 and 1.
+    """
+    ratios = []
+    for rows, columns in patterns(values):
+        q = basis(design[rows])
+        left = values[np.ix_(rows, columns)]
+        left = left - q @ (q.T @ left)
+        free, case = 1 - np.square(q).sum(axis=1), design[rows, 0] == 1
+        df = free[case].sum(), free[~case].sum()
+        if min(df) < 1:
+            continue
+        one, other = (
+            np.square(left[side]).sum(axis=0) / n for side, n in zip((case, ~case), df, strict=True)
+        )
+        varies = np.minimum(one, other) > np.finfo(np.float32).eps * np.maximum(one, other)
+        ratios.append(one[varies] / other[varies] / f_distribution.median(*df))
+    known = np.concatenate(ratios) if ratios else np.empty(0)
+    return float(np.sqrt(np.median(known))) if len(known) >= FEWEST_TO_SHARE else np.nan
 
 
 def donor_correlations(values: np.ndarray, design: np.ndarray, donors: np.ndarray) -> np.ndarray:
@@ -80,7 +121,7 @@ def donor_correlations(values: np.ndarray, design: np.ndarray, donors: np.ndarra
         As for :func:`fit_effect`.
     """
     found = np.full(values.shape[1], np.nan)
-    for columns, y, x, sign in _independent(values, design, donors):
+    for _, columns, y, x, sign in _independent(values, design, donors):
         if (sign == 1).sum() < 2:
             continue
         tried = np.array([_solved(y, x, np.sqrt(1 + sign * np.tanh(z)))[-1] for z in Z_GRID])
@@ -111,10 +152,20 @@ def estimable(design: np.ndarray) -> bool:
     return bool(left > CONFOUNDED * np.linalg.norm(own))
 
 
+def informative(design: np.ndarray) -> np.ndarray:
+    """Which rows say anything of the effect of the first column: what the others leave of it is not 0 there.
+
+    In a batch that holds one group only, no row does.
+    """
+    others = basis(design[:, 1:])
+    left = design[:, 0] - others @ (others.T @ design[:, 0])
+    return np.abs(left) > CONFOUNDED * np.linalg.norm(design[:, 0])
+
+
 def _independent(
     values: np.ndarray, design: np.ndarray, donors: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Columns of the miRNAs of one pattern of gaps, and their independent rows with the effect last."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows and columns of one pattern of gaps, and values and design made independent, the effect last."""
     for rows, columns in patterns(values):
         y, x, sign = values[np.ix_(rows, columns)], design[rows], np.zeros(len(rows))
         if not estimable(x):
@@ -122,7 +173,7 @@ def _independent(
         if donors is not None:
             y, x, sign = _rotated(y, x, donors[rows])
         # The effect comes last, so that the other columns are projected out of it.
-        yield columns, y, np.column_stack([basis(x[:, 1:]), x[:, 0]]), sign
+        yield rows, columns, y, np.column_stack([basis(x[:, 1:]), x[:, 0]]), sign
 
 
 def _solved(y: np.ndarray, x: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -8,8 +8,16 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from sicmir.design import Design, DonorRows
-from sicmir.donor_fit import consensus, donor_correlations, fit_effect
-from sicmir.moderated import moderated_t, squeeze
+from sicmir.donor_fit import (
+    FEWEST_TO_SHARE,
+    consensus,
+    donor_correlations,
+    fit_effect,
+    informative,
+    patterns,
+    spread_ratio,
+)
+from sicmir.moderated import Squeezed, moderated_t, squeeze
 
 FEWEST_DONORS = 3
 """Donors an arm (or pairs) below which no p-value is given, whatever is asked for."""
@@ -60,17 +68,26 @@ def effect_table(
         if np.isnan(correlation):
             correlation = 0.0
             notes.append("too few donors with both arms to estimate their correlation, taken as 0")
-    fit = fit_effect(fitted, design.matrix, design.donors, correlation)
+    ratio = 1.0
+    if design.kind == "unpaired" and not design.refusal:
+        ratio = np.nan_to_num(spread_ratio(fitted, design.matrix), nan=1.0)
+    # The case comes first, and the mean of both logarithms is left alone.
+    spread = np.where(design.matrix[:, 0] == 1, np.sqrt(ratio), np.sqrt(1 / ratio))
+    fit = fit_effect(
+        fitted, design.matrix, design.donors, correlation, spread if design.kind == "unpaired" else None
+    )
 
     values = rows.values[used]
     n_case, n_reference = _donors(rows.values, response, design)
     scarce = (n_case < min_donors) | (n_reference < min_donors)
+    compared = np.minimum(*_compared(fitted, design)) < min_donors
     size = np.nanmax(np.abs(np.vstack([values, np.zeros(values.shape[1])])), axis=0)
     reasons = np.select(
         [
             np.full(len(size), bool(design.refusal)),
             scarce,
             np.isnan(fit.effect),
+            compared,
             fit.df < 1,
             np.sqrt(np.nan_to_num(fit.variance)) <= NO_VARIATION * size,
         ],
@@ -78,12 +95,15 @@ def effect_table(
             design.refusal,
             f"fewer than {min_donors} {'donors' if design.kind == 'paired' else 'donors an arm'}: no test",
             "condition is confounded where the miRNA was measured",
+            f"fewer than {min_donors} donors an arm can be compared within the covariates: no test",
             "no degree of freedom left: no test",
             "does not vary within conditions: no test",
         ],
         "",
     )
     tested = reasons == ""
+    few = f"fewer than {FEWEST_TO_SHARE} miRNAs: variances are not moderated"
+    few = few if 0 < tested.sum() < FEWEST_TO_SHARE else ""
     mean = _mean(values)
     table = pd.DataFrame(
         {
@@ -95,16 +115,20 @@ def effect_table(
             "n_reference": n_reference,
             "design": design.kind,
             "correlation": correlation if design.kind == "mixed" else np.nan,
+            "spread_ratio": ratio if design.kind == "unpaired" else np.nan,
             "tested": tested,
             "reason": reasons,
-            "note": "; ".join(filter(None, notes)),
+            "note": "; ".join(filter(None, [*notes, few])),
         }
     )
     if error is not None:
         table[["lower_total", "upper_total"]] = np.nan
         table["prediction_sd"] = np.sqrt(_mean(rows.error[used]))
     if tested.any():
-        squeezed = squeeze(fit.variance[tested], fit.df[tested], mean[tested] if trend else None)
+        variance, df = fit.variance[tested], fit.df[tested]
+        squeezed = Squeezed(variance, df, variance, 0.0)
+        if tested.sum() >= FEWEST_TO_SHARE:
+            squeezed = squeeze(variance, df, mean[tested] if trend else None)
         found = moderated_t(fit.effect[tested], fit.unscaled_se[tested], squeezed)
         for name, column in zip(("statistic", "p", "lower", "upper"), found, strict=True):
             table.loc[tested, name] = column
@@ -133,6 +157,17 @@ def _donors(values: np.ndarray, response: np.ndarray, design: Design) -> tuple[n
         pairs = np.isfinite(response).sum(axis=0)
         return pairs, pairs
     case, reference = (np.isfinite(values[rows]).sum(axis=0) for rows in (design.case, design.reference))
+    return case, reference
+
+
+def _compared(response: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Donors of each arm (pairs) that say anything of the effect of each miRNA beside the covariates."""
+    case, reference = np.zeros((2, response.shape[1]), dtype=int)
+    for rows, columns in patterns(response):
+        tells = rows[informative(design.matrix[rows])]
+        n_case = len(tells) if design.kind == "paired" else int((tells < len(design.case)).sum())
+        case[columns] = n_case
+        reference[columns] = n_case if design.kind == "paired" else len(tells) - n_case
     return case, reference
 
 

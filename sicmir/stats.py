@@ -23,7 +23,18 @@ __all__ = ["differential", "families", "findings", "markers"]
 
 _ORDER = [
     *("cell_type", "mirna", "effect", "lower", "upper", "statistic", "df", "p", "q", "finding", "rank"),
-    *("mean", "n_case", "n_reference", "design", "correlation", "tested", "reason", "greyed", "grade"),
+    *(
+        "mean",
+        "n_case",
+        "n_reference",
+        "design",
+        "correlation",
+        "spread_ratio",
+        "tested",
+        "reason",
+        "greyed",
+        "grade",
+    ),
     *("family", "cluster", "note"),
 ]
 _PREDICTED = ["prediction_sd", "lower_total", "upper_total", "exceeds_error"]
@@ -48,21 +59,26 @@ def differential(
     Samples of one donor, cell type and condition are averaged first. Then, by design:
 
     ``paired``
-        All donors have both conditions: the differences within donors are tested. Covariates enter as
-        their differences within donors.
+        Most donors have both conditions: the differences within these are tested, the others left out.
+        Covariates enter as their differences within donors.
     ``unpaired``
-        No donor has both: the two groups of donors are compared, with covariates.
+        No donor has both: the two groups of donors are compared, with covariates. Tumours mostly differ
+        more from each other than normal tissues do: the ratio of both SDs, common to all miRNAs of the cell
+        type (:func:`sicmir.donor_fit.spread_ratio`), weighs the groups. It is taken as 1 with fewer than 10
+        miRNAs.
     ``mixed``
-        Some have both: generalised least squares, in which the two rows of a donor correlate by
-        :math:`\rho`, common to all miRNAs of the cell type (Smyth 2005, doi 10.1093/bioinformatics/bti270);
-        with one :math:`\rho` a miRNA it is the mixed model with a random intercept of the donor. Estimates
+        Fewer donors have both than have one: generalised least squares, in which the two rows of a donor
+        correlate by :math:`\rho`, common to all miRNAs of the cell type (Smyth 2005, doi
+        10.1093/bioinformatics/bti270); with one :math:`\rho` a miRNA it is the mixed model with a random
+        intercept of the donor. Estimates
         of one a miRNA are too unsure for the few donors of most studies, and give too many false positives;
         with a common one, they are too many where donors agree less than in most miRNAs, and too few where
         they agree more. ``paired`` avoids the choice at the price of the donors with one condition. Where it
         cannot be estimated, for want of two complete pairs, it is taken as 0, which overstates the error.
 
-    All take both conditions to vary alike. Variances of the miRNAs of one cell type are moderated
-    (:func:`sicmir.moderated.squeeze`), and p corrected over miRNAs and cell types together.
+    Mixed designs take both conditions to vary alike. Variances of the miRNAs of one cell type are moderated
+    (:func:`sicmir.moderated.squeeze`) where 10 or more are tested, and p corrected over miRNAs and cell types
+    together.
 
     **Predicted miRNAs** (layers ``lower`` and ``upper``) are tested just as measured ones. Such a p speaks of
     the predictions, that is of the landmark genes as the model reads them, and not of miRNA molecules.
@@ -84,10 +100,12 @@ def differential(
     covariates
         Columns of ``obs``: numbers enter linearly, text and categories as indicators.
     paired
-        "auto" chooses in each cell type; "paired" leaves out donors with one condition.
+        "auto" chooses in each cell type (:func:`sicmir.design.compare`); "paired" leaves out donors with one
+        condition.
     min_donors
-        Fewest donors of each condition (pairs in a paired design), at least 3, with the miRNA measured.
-        Below, effect and rank are given and no p.
+        Fewest donors of each condition (pairs in a paired design), at least 3, with the miRNA measured, that
+        the covariates leave something to compare: in a batch of one condition no donor counts. Below, effect
+        and rank are given and no p.
     fdr
         Largest q of a ``finding``.
     min_grade
@@ -103,7 +121,8 @@ def differential(
         reference in log2, with ``lower`` and ``upper``, its 95 % confidence limits; ``statistic``, moderated
         t with ``df``; ``p``; ``q`` (Benjamini–Hochberg over all tested rows not greyed); ``finding``;
         ``rank`` of the effect without sign in the cell type, from 1, a description; ``mean`` log2(RPM+1);
-        ``n_case``, ``n_reference`` donors; ``design``; ``correlation``, mixed designs only; ``tested``;
+        ``n_case``, ``n_reference`` donors; ``design``; ``correlation``, mixed designs only;
+        ``spread_ratio``, SD of the case over that of the reference, unpaired designs only; ``tested``;
         ``reason``, why there is no p; ``greyed``; ``grade``; ``family``; ``cluster``; ``note``, what was left
         out or averaged. For predictions also ``prediction_sd`` (log2, root mean square over samples),
         ``lower_total``, ``upper_total`` and ``exceeds_error``.
@@ -267,7 +286,7 @@ def _rest(values: np.ndarray, donors: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _check_options(min_donors: int, fdr: float) -> None:
     check_fdr(fdr)
-    if min_donors < FEWEST_DONORS:
+    if not min_donors >= FEWEST_DONORS:
         raise ParameterError(
             f"min_donors should be at least {FEWEST_DONORS}; found {min_donors}. With fewer donors there is "
             "no p-value worth reporting; the effects are in the table all the same."

@@ -148,7 +148,9 @@ def test_a_family_is_named(planted):
 def test_bad_options_are_refused_before_anything_long(planted):
     mrna, mirna, targets = planted
     for options, match in (
-        ({"n_permutations": 10}, "n_permutations should be at least 19"),
+        ({"n_permutations": 10}, "n_permutations should be a whole number of at least 19"),
+        ({"n_permutations": 99.5}, "whole number"),
+        ({"seed": -1}, "seed should be a whole number of at least 0"),
         ({"n_bootstraps": -1}, "n_bootstraps"),
         ({"top": 0}, "top should"),
         ({"min_targets": 0}, "min_targets"),

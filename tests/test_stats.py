@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
-from scipy.stats import norm, ttest_1samp, ttest_rel
+from scipy.stats import norm, ttest_1samp, ttest_ind, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from sicmir import stats, toy_cells
@@ -56,8 +56,13 @@ def test_one_mirna_in_two_groups_is_a_linear_model_with_covariates():
 
 def test_a_mixed_design_is_chosen_in_its_place_and_agrees_with_the_mixed_model():
     adata = toy_cells.donor_cells(60, 1, 40, arms="mixed", effect=1, n_changed=10, seed=3)
-    found = stats.differential(adata, **CONTRAST).set_index("mirna")
-    assert set(found["design"]) == {"mixed"}
+    both = adata.obs["donor"].value_counts() == 2
+    assert both.sum() == 30
+    assert set(stats.differential(adata, **CONTRAST)["design"]) == {"paired"}
+    # Of some of the donors, the normal sample is lost: fewer pairs than single samples are left.
+    lost = adata.obs["donor"].isin(both.index[both][:10]) & (adata.obs["condition"] == "normal")
+    assert set(stats.differential(adata[~lost.to_numpy()], **CONTRAST)["design"]) == {"mixed"}
+    found = stats.differential(adata, **CONTRAST, paired="mixed").set_index("mirna")
     assert 0.3 < found["correlation"].iloc[0] < 0.8
     design = sm.add_constant((adata.obs["condition"] == "tumour").to_numpy().astype(float))
     donors = adata.obs["donor"].to_numpy()
@@ -66,6 +71,48 @@ def test_a_mixed_design_is_chosen_in_its_place_and_agrees_with_the_mixed_model()
     se = (found["effect"] / found["statistic"]).abs().iloc[:12]
     # One correlation for all miRNAs: errors agree on the whole, not each of them.
     assert np.exp(np.mean(np.log(se / [fit.bse[1] for fit in fits]))) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("n_case", "n_reference", "sd"), [(4, 20, 3.0), (20, 4, 3.0), (8, 8, 1.0)])
+def test_groups_that_differ_in_spread_are_weighed_by_it(n_case, n_reference, sd):
+    """Null studies hold 5 % where the case varies more, and what is fitted is weighted least squares."""
+    rng = np.random.default_rng(15)
+    n, case = n_case + n_reference, np.arange(n_case + n_reference) < n_case
+    obs = pd.DataFrame({"donor": np.arange(n).astype(str), "age": rng.normal(60, 9, n)})
+    obs["condition"] = np.where(case, "tumour", "normal")
+    obs.index = "sample " + obs["donor"]
+    obs.index.name = None
+    rates = []
+    for _ in range(10):
+        values = 8 + rng.normal(size=(n, 200)) * np.where(case, sd, 1.0)[:, None]
+        adata = ad.AnnData(values, obs=obs, var=pd.DataFrame(index=[f"m{i}" for i in range(200)]))
+        found = stats.differential(adata, **CONTRAST, covariates=["age"])
+        assert found["spread_ratio"].iloc[0] == pytest.approx(sd, rel=0.25)
+        rates.append((found["p"] <= 0.05).mean())
+    assert 0.03 < np.mean(rates) < 0.07
+    weights = np.where(case, found["spread_ratio"].iloc[0] ** -2, 1)
+    design = np.column_stack([case, np.ones(n), obs["age"]]).astype(float)
+    fits = [sm.WLS(column, design, weights=weights).fit() for column in values.T[:5]]
+    np.testing.assert_allclose(found["effect"].iloc[:5], [fit.params[0] for fit in fits])
+
+
+def test_few_mirnas_are_tested_one_by_one():
+    adata = toy_cells.donor_cells(10, 1, 5, arms="unpaired", seed=3)
+    found = stats.differential(adata, **CONTRAST)
+    case = (adata.obs["condition"] == "tumour").to_numpy()
+    np.testing.assert_allclose(found["p"], ttest_ind(adata.X[case], adata.X[~case]).pvalue, rtol=1e-4)
+    assert found["note"].str.contains("not moderated").all()
+
+
+def test_donors_in_batches_of_one_condition_do_not_count():
+    adata = toy_cells.donor_cells(24, 1, 20, arms="unpaired", seed=11)
+    adata.obs["batch"] = np.where(adata.obs["condition"] == "tumour", "A", "B")
+    normal = np.flatnonzero(adata.obs["condition"] == "normal")
+    for n, tested in ((2, False), (3, True)):
+        adata.obs.iloc[normal[:n], adata.obs.columns.get_loc("batch")] = "A"
+        found = stats.differential(adata, **CONTRAST, covariates=["batch"])
+        assert found["tested"].eq(tested).all()
+        assert found["reason"].str.contains("can be compared within the covariates").eq(not tested).all()
 
 
 def test_markers_compare_a_type_with_the_others_of_the_same_donor():
@@ -216,12 +263,13 @@ def test_errors_of_prediction_widen_the_limits(arms):
     half = norm.ppf(0.95) * np.tile(sd, (adata.n_obs, 1))
     adata.layers["lower"], adata.layers["upper"] = adata.X - half, adata.X + half
     adata.uns["sicmir"]["interval_level"] = 0.9
-    found = stats.differential(adata, **BY_TYPE, min_grade="")
+    contrast = BY_TYPE | {"paired": arms}
+    found = stats.differential(adata, **contrast, min_grade="")
     plain = adata.copy()
     del plain.layers["lower"], plain.layers["upper"]
     pd.testing.assert_frame_equal(
         found.drop(columns=["prediction_sd", "lower_total", "upper_total", "exceeds_error"]),
-        stats.differential(plain, **BY_TYPE),
+        stats.differential(plain, **contrast),
     )
     np.testing.assert_allclose(found["prediction_sd"], np.tile(sd, 2), rtol=1e-4)
     half = (found["upper"] - found["lower"]) / 2
