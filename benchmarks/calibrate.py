@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[int], pd.DataFrame]] = {
     "crosstalk_false_positives": lambda n: crosstalk_calibration.false_positives(n),
     "crosstalk_recovery": lambda n: crosstalk_calibration.recovery(n_seeds=n),
     "hub_false_positives": lambda n: hub_calibration.false_positives(range(n)),
+    "hub_few_donors": lambda n: hub_calibration.false_positives(range(n), n_donors=3),
     "circularity": lambda n: hub_calibration.circularity(range(n)),
     "hub_recovery": lambda n: hub_calibration.recovery(seeds=range(n)),
 }
