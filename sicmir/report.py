@@ -69,7 +69,8 @@ def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
         box = (
             f'<div class="sicmir-synthetic" role="alert"><strong>Synthetic data: {reason}</strong> The '
             f"figures and numbers {'of this section' if part == 'section' else 'on this page'} show that the "
-            "method runs; they say nothing of biology.</div>"
+            "method runs; they say nothing of biology, and the text is written for real data. Only what is "
+            "marked as from a full run is of that run.</div>"
         )
     else:
         box = f'<p class="sicmir-real">Real data: {_escape(", ".join(metadata["datasets"]))}.</p>'

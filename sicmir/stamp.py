@@ -13,8 +13,9 @@ from sicmir import pages
 from sicmir.pages import Parameter, Value
 
 SYNTHETIC = (
-    ":::{warning}\n**Synthetic data.** Every figure and number on this page was computed from synthetic "
-    "data: they show that the method runs, and say nothing of biology.\n:::"
+    ":::{warning}\n**Synthetic data.** The figures and numbers on this page were computed from synthetic "
+    "data: they show that the method runs, and say nothing of biology; the text is written for real data. "
+    "Only what is marked as from a full run is of that run.\n:::"
 )
 """Put below the title of a page that ran on synthetic data."""
 
