@@ -40,6 +40,8 @@ def chosen(data: AnnData | ChunkedMatrix, layer: str, units: str) -> tuple[AnnDa
 def group_cells(obs: pd.DataFrame, by: str | Sequence[str], missing: str) -> tuple[np.ndarray, pd.DataFrame]:
     """Group of each cell (-1: without a label), and the table of groups with their number of cells."""
     by = [by] if isinstance(by, str) else list(by)
+    if missing not in ("raise", "drop"):
+        raise ParameterError(f"missing={missing!r}: expected 'raise' or 'drop'.")
     absent = [column for column in by if column not in obs]
     if absent or not by or len(set(by)) < len(by):
         raise DataError(

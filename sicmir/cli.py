@@ -148,20 +148,28 @@ def predict(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help=".h5ad, .zarr, .parquet or .csv to write.")],
     by: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
+            metavar="COLUMNS",
             help="Pool first, then predict: sum up the counts of the cells that share these columns of obs, "
-            "e.g. cell_type,donor, and predict each pool. Right for sparse single cells."
+            "e.g. cell_type,donor, and predict each pool. Right for sparse single cells. May be repeated.",
         ),
-    ] = "",
+    ] = None,
     summarise: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
+            metavar="COLUMNS",
             help="Predict first, then average: predict every cell, and write only mean, variance and number "
-            "of the cells that share these columns of obs."
+            "of the cells that share these columns of obs. May be repeated.",
         ),
-    ] = "",
-    min_cells: Annotated[int, typer.Option(help="Leave out pools and groups of fewer cells.")] = 10,
+    ] = None,
+    min_cells: Annotated[
+        int, typer.Option(help="Leave out pools of fewer cells, and groups of fewer that can be predicted.")
+    ] = 10,
+    missing: Annotated[
+        Literal["raise", "drop"],
+        typer.Option(help="Refuse cells without a label in these columns, or leave them out."),
+    ] = "raise",
     transform: Annotated[
         Literal["auto", "frozen", "rank", "cohort"], typer.Option(help="How values meet the training data.")
     ] = "auto",
@@ -203,6 +211,7 @@ def predict(
     options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}
     options |= {"abstain": not keep_far, "chunk_size": chunk_size, "dtype": dtype, "scheduler": scheduler}
     options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
+    options |= {"missing": missing}
     done = predict_file(source, out, model, transform, _columns(by), _columns(summarise), **options)
     if done.resumed:
         typer.echo(f"{done.resumed} rows were there from an earlier run.")
@@ -288,8 +297,8 @@ def book(
         raise typer.Exit(1)
 
 
-def _columns(text: str) -> list[str]:
-    return [column.strip() for column in text.split(",")] if text else []
+def _columns(texts: list[str] | None) -> list[str]:
+    return [column.strip() for text in texts or [] if text for column in text.split(",")]
 
 
 def _print_parameters(parameters: Any) -> None:

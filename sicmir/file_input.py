@@ -187,6 +187,7 @@ def open_input(
     gene_key: str = "",
     min_coverage: float = 0.5,
     min_cells: int = 10,
+    missing: str = "raise",
 ) -> FileInput | WholeInput:
     """Open a file and decide what is in it, as :func:`sicmir.prediction_input.prepare` does in memory.
 
@@ -197,7 +198,7 @@ def open_input(
     ----------
     path
         What :func:`sicmir.data.load` reads.
-    bundle, transform, by, layer, units, gene_key, min_coverage, min_cells
+    bundle, transform, by, layer, units, gene_key, min_coverage, min_cells, missing
         As for :func:`sicmir.prediction.predict`.
 
     Raises
@@ -209,7 +210,7 @@ def open_input(
     """
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
-    options = (transform, by, layer, units, gene_key, min_coverage, min_cells)
+    options = (transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
     if reader_for(path) not in STREAMED:
         return WholeInput(prepare(_whole(path), bundle, *options))
     try:
@@ -219,7 +220,7 @@ def open_input(
     record = look(part, layer, units)
     if by:
         with ChunkedMatrix(path, record.source, WINDOW_BYTES) as matrix:
-            pools, record = pooled(matrix, by, record, units, min_cells)
+            pools, record = pooled(matrix, by, record, units, min_cells, missing)
         pools.uns["sicmir"] = _origin(path, pools.uns["sicmir"])
         return WholeInput(made_ready(pools, bundle, record, transform, gene_key, min_coverage))
     name, reason = choose_transform(bundle, record, transform)

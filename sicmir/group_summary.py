@@ -15,6 +15,9 @@ from sicmir.cell_groups import constant_columns, group_cells
 from sicmir.errors import DataError
 from sicmir.prediction import Block
 
+NEARLY_ALL = 0.9
+"""Share of cells that are predicted, below which it is told of which cells means are."""
+
 
 class Moments:
     """Count, mean and sum of squared deviations of groups × features, in float64; NaN is left out.
@@ -73,9 +76,11 @@ class GroupSummary:
     n_mirnas
         Number of miRNAs.
     min_cells
-        Groups of fewer cells are left out.
+        Groups of fewer cells are left out; of those of which fewer are predicted, mean and variance are NaN.
     done
         Rows that the state in ``folder`` has seen.
+    missing
+        Whether cells without a label are refused ("raise") or left out ("drop").
 
     Raises
     ------
@@ -84,9 +89,17 @@ class GroupSummary:
     """
 
     def __init__(
-        self, folder: Path, obs: pd.DataFrame, by: Sequence[str], n_mirnas: int, min_cells: int, done: int
+        self,
+        folder: Path,
+        obs: pd.DataFrame,
+        by: Sequence[str],
+        n_mirnas: int,
+        min_cells: int,
+        done: int,
+        missing: str = "raise",
     ) -> None:
-        codes, groups = group_cells(obs, by, "raise")
+        codes, groups = group_cells(obs, by, missing)
+        self._min_cells, self.without_label = min_cells, int((codes < 0).sum())
         kept = groups["n_cells"].to_numpy() >= min_cells
         if not kept.any():
             raise DataError(
@@ -94,7 +107,8 @@ class GroupSummary:
                 f"{groups['n_cells'].max()}. Lower min_cells, or group by less."
             )
         self.groups, self.left_out = groups[kept], groups[~kept]
-        self._codes = np.where(kept, np.cumsum(kept) - 1, -1)[codes]
+        # The place at the end is that of cells without a label, which have the code -1.
+        self._codes = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)[codes]
         counted = self.groups.assign(n_predicted=0)  # its name is taken
         self._carried, _ = constant_columns(obs, self._codes, counted)
         self._folder, self._kept = folder, done
@@ -130,13 +144,29 @@ class GroupSummary:
     def told(self) -> list[str]:
         """What is to be said of the result beside its predictions."""
         few = f"; left out: {len(self.left_out)} of too few cells" if len(self.left_out) else ""
-        return [f"Summarised: {len(self.groups)} groups by {', '.join(self.groups.columns[:-1])}{few}."]
+        without = f"; {self.without_label} cells have no label" if self.without_label else ""
+        told = [
+            f"Summarised: {len(self.groups)} groups by {', '.join(self.groups.columns[:-1])}{few}{without}."
+        ]
+        n_empty = int((self.n_predicted < self._min_cells).sum())
+        if n_empty:
+            told.append(
+                f"{n_empty} of the groups are left NaN: fewer than {self._min_cells} of their cells could be "
+                "predicted (n_predicted)."
+            )
+        n_cells, n_predicted = int(self.groups["n_cells"].sum()), int(self.n_predicted.sum())
+        if 0 < n_predicted < NEARLY_ALL * n_cells:
+            told.append(
+                f"The means are of {n_predicted} of {n_cells} cells, those that are most like the training "
+                "data and no random choice. To have all cells count, pool them first (by)."
+            )
+        return told
 
     def write(self, described: AnnData, out: Path, overwrite: bool) -> None:
         """Make the result: groups × miRNAs, ``X`` the mean, layers ``variance`` and ``count``.
 
         ``obs`` holds the columns of ``by``, ``n_cells``, ``n_predicted`` (cells that are not abstained) and
-        what is constant within each group.
+        what is constant within each group. Mean and variance of fewer than ``min_cells`` values are NaN.
 
         Parameters
         ----------
@@ -146,13 +176,14 @@ class GroupSummary:
             As for :func:`sicmir.result_files.write`.
         """
         moments = self.moments
+        enough = moments.count >= self._min_cells
         result = AnnData(
-            np.where(moments.count > 0, moments.mean, np.nan).astype(np.float32),
+            np.where(enough, moments.mean, np.nan).astype(np.float32),
             obs=pd.concat([self.groups.assign(n_predicted=self.n_predicted), self._carried], axis=1),
             var=described.var,
             uns=described.uns,
             layers={
-                "variance": moments.variance.astype(np.float32),
+                "variance": np.where(enough, moments.variance, np.nan).astype(np.float32),
                 "count": moments.count.astype(np.int64),
             },
         )
@@ -161,6 +192,7 @@ class GroupSummary:
             "summarised": {
                 "by": np.array(list(self.groups.columns[:-1]), dtype=str),
                 "left_out": self.left_out,
+                "without_label": self.without_label,
                 "n_cells": described.n_obs,
                 "n_predicted": int((~described.obs["abstained"]).sum()),
             },

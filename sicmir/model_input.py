@@ -45,13 +45,20 @@ class Decision:
     def bring(self, values: np.ndarray, totals: np.ndarray | None) -> np.ndarray:
         """Bring rows × the genes of the model, as stored, to what ``predict_block`` takes.
 
+        A row without a value above 0 becomes NaN: of an empty cell, nothing was measured.
+
         Raises
         ------
         DataError
             If values contradict the decision, or are of too few genes for a library size.
         """
         self.check(values)
-        return values if self.as_stored else to_log2(values, self.record, totals)
+        empty = np.zeros(0, int) if self.record.units == SIGNED else np.flatnonzero(~(values > 0).any(axis=1))
+        brought = values if self.as_stored else to_log2(values, self.record, totals)
+        if len(empty):
+            brought = brought.copy()  # as stored, these are the values of the table itself
+            brought[empty] = np.nan
+        return brought
 
     def linear(self, values: np.ndarray) -> np.ndarray:
         """As :meth:`sicmir.units.Units.linear`, after :meth:`check`."""

@@ -84,6 +84,7 @@ def predict(
     abstain: bool = True,
     progress: bool = True,
     min_cells: int = 10,
+    missing: Literal["raise", "drop"] = "raise",
 ) -> AnnData:
     """Predict the miRNA of samples, of cells, or of pools of cells.
 
@@ -102,7 +103,7 @@ def predict(
         As for :func:`predict_block`; for ``"auto"`` see :func:`sicmir.prediction_input.transform_for_units`.
     by
         Columns of ``obs`` by which cells are pooled first, the pools then predicted. Counts are summed up;
-        where there are none, linear values are averaged. Every cell needs its labels. For other options of
+        where there are none, linear values are averaged. For other options of
         :func:`sicmir.pseudobulk.pseudobulk`, give its result without ``by``.
     layer, units
         As for :func:`sicmir.units.recognise`, where it does not find the right ones.
@@ -116,6 +117,8 @@ def predict(
         Show a bar.
     min_cells
         Pools of fewer cells are left out; ``uns["sicmir"]["pseudobulk"]["groups"]`` lists them.
+    missing
+        Whether cells without a label in ``by`` (NaN or "") are refused or left out of the pools.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def predict(
             "anndata.AnnData(frame) for a DataFrame, adata.to_memory() for a backed table."
         )
     bundle = model if isinstance(model, Bundle) else load_model(model)
-    made = prepare(adata, bundle, transform, by, layer, units, gene_key, min_coverage, min_cells)
+    made = prepare(adata, bundle, transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
     return predict_prepared(bundle, made, min_coverage, abstain, progress)
 
 

@@ -40,6 +40,7 @@ def prepare(
     gene_key: str = "",
     min_coverage: float = 0.5,
     min_cells: int = 10,
+    missing: str = "raise",
 ) -> ModelInput:
     """Decide what is in a table and bring its genes to those of a model.
 
@@ -47,7 +48,7 @@ def prepare(
     """
     record = look(adata, layer, units)
     if by:
-        adata, record = pooled(adata, by, record, units, min_cells)
+        adata, record = pooled(adata, by, record, units, min_cells, missing)
     whole = record.units == "counts" and not units and not by
     return made_ready(adata, bundle, record, transform, gene_key, min_coverage, whole)
 
@@ -209,7 +210,12 @@ def _like_training(bundle: Bundle, record: Units) -> bool:
 
 
 def pooled(
-    data: AnnData | ChunkedMatrix, by: str | Sequence[str], record: Units, units: str, min_cells: int
+    data: AnnData | ChunkedMatrix,
+    by: str | Sequence[str],
+    record: Units,
+    units: str,
+    min_cells: int,
+    missing: str = "raise",
 ) -> tuple[AnnData, Units]:
     """Pools of cells, from memory or from a file, and their units, which are linear.
 
@@ -225,7 +231,7 @@ def pooled(
     if not record.units:
         raise ParameterError(f"Cells can only be pooled in known units. {record.text()} {ADVICE}")
     mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
-    pools = pseudobulk(data, by, record.source, min_cells, mode, units=units)
+    pools = pseudobulk(data, by, record.source, min_cells, mode, missing, units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
     return pools, replace(found, reasons=(f"Cells were {how}; of the cells, {record.text()}",))
 

@@ -85,11 +85,10 @@ def pseudobulk(
     >>> pools.obs["n_cells"].to_dict()
     {'TOY-0001|type A': 25, 'TOY-0001|type B': 25, 'TOY-0002|type A': 25, 'TOY-0002|type B': 25}
     """
-    if mode not in ("sum", "mean") or missing not in ("raise", "drop") or min_cells < 1:
-        raise ParameterError(
-            f"Expected mode 'sum' or 'mean', missing 'raise' or 'drop' and min_cells of 1 or more; found "
-            f"{mode!r}, {missing!r} and {min_cells!r}."
-        )
+    if mode not in ("sum", "mean"):
+        raise ParameterError(f"mode={mode!r}: expected 'sum' or 'mean'.")
+    if min_cells < 1:
+        raise ParameterError(f"min_cells={min_cells!r}: expected 1 or more.")
     source, record = chosen(data, layer, units)
     if mode == "sum" and record.units != "counts":
         raise ParameterError(

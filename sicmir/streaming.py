@@ -56,6 +56,7 @@ def predict_file(
     progress: bool = True,
     min_cells: int = 10,
     overwrite: bool = False,
+    missing: Literal["raise", "drop"] = "raise",
 ) -> Written:
     """Predict the miRNA of the samples or cells in a file, and write them to a file.
 
@@ -84,7 +85,7 @@ def predict_file(
     summarise
         Columns of ``obs`` by which predictions are summed up afterwards: each cell is predicted, and only
         mean, sample variance and number of the cells of each group are kept. Cells that are abstained do not
-        count.
+        count, so that a mean is one of the cells that could be predicted, which are no random choice.
     chunk_size
         Rows that are read, predicted and written at a time.
     dtype
@@ -97,9 +98,13 @@ def predict_file(
     progress
         Show a bar, if the output is a terminal.
     min_cells
-        Pools (``by``) and groups (``summarise``) of fewer cells are left out.
+        Pools (``by``) and groups (``summarise``) of fewer cells are left out; of groups of which fewer cells
+        could be predicted, mean and variance are NaN.
     overwrite
-        Replace ``out``, and an unfinished result of another call.
+        Replace ``out`` and the tables beside it, and an unfinished result of another call.
+    missing
+        Whether cells without a label in ``by`` or ``summarise`` (NaN or "") are refused, or left out of the
+        pools and groups.
 
     Returns
     -------
@@ -135,7 +140,7 @@ def predict_file(
     by, groups = (
         [columns] if isinstance(columns, str) else list(columns or ()) for columns in (by, summarise)
     )
-    _check_options(by, groups, chunk_size, dtype)
+    _check_options(by, groups, chunk_size, dtype, intervals, min_cells, missing)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
     if part_folder(out).absolute() in path.absolute().parents:
@@ -143,7 +148,7 @@ def predict_file(
     result_files.check_free(out, overwrite or part_folder(out).exists(), path)
     bundle = model if isinstance(model, Bundle) else load_model(model)
     reading = {"transform": transform, "by": by, "layer": layer, "units": units, "gene_key": gene_key}
-    reading |= {"min_coverage": min_coverage, "min_cells": min_cells}
+    reading |= {"min_coverage": min_coverage, "min_cells": min_cells, "missing": missing}
     options = reading | {"summarise": groups, "abstain": abstain, "chunk_size": chunk_size, "dtype": dtype}
     options |= {"intervals": intervals, "version": __version__, "model": bundle.content_sha256}
     identity = {name: str(value) for name, value in options.items()} | {"input": _fingerprint(path)}
@@ -160,7 +165,8 @@ def predict_file(
             step = len(made.obs) if made.decision.transform == "cohort" else chunk_size
             with paths.writing(out):
                 if groups:
-                    sink = GroupSummary(part.path, made.obs, groups, len(bundle.mirnas), min_cells, part.done)
+                    n_mirnas = len(bundle.mirnas)
+                    sink = GroupSummary(part.path, made.obs, groups, n_mirnas, min_cells, part.done, missing)
                 else:
                     sink = CellStore(part.path, (len(made.obs), len(bundle.mirnas)), step, dtype, intervals)
             work = Work(made, bundle, min_coverage, abstain)
@@ -209,17 +215,30 @@ def _fill(
     )
 
 
-def _check_options(by: list[str], groups: list[str], chunk_size: int, dtype: str) -> None:
+def _check_options(
+    by: list[str],
+    groups: list[str],
+    chunk_size: int,
+    dtype: str,
+    intervals: bool,
+    min_cells: int,
+    missing: str,
+) -> None:
     if by and groups:
         raise ParameterError(
             "Give either by, which pools cells and predicts the pools, or summarise, which predicts cells "
             "and averages the predictions."
         )
-    if chunk_size < 1 or dtype not in ("float32", "float16"):
-        raise ParameterError(
-            f"Expected chunk_size of 1 or more and dtype 'float32' or 'float16'; found {chunk_size!r} and "
-            f"{dtype!r}."
-        )
+    if groups and not (dtype == "float32" and intervals):
+        raise ParameterError("dtype and intervals are for predictions of single rows; summarise keeps none.")
+    for name, value, fits, expected in (
+        ("chunk_size", chunk_size, chunk_size >= 1, "1 or more"),
+        ("min_cells", min_cells, min_cells >= 1, "1 or more"),
+        ("dtype", dtype, dtype in ("float32", "float16"), "'float32' or 'float16'"),
+        ("missing", missing, missing in ("raise", "drop"), "'raise' or 'drop'"),
+    ):
+        if not fits:
+            raise ParameterError(f"{name}={value!r}: expected {expected}.")
 
 
 def _fingerprint(path: Path) -> str:

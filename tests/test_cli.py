@@ -182,12 +182,13 @@ def test_predict_hands_its_options_on(counts, model, tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "predict_file", lambda *a, **k: asked.append((a[2:], k)) or real(*a, **k))
     options = ["--by", "cell_type, cohort", "--transform", "rank", "--layer", "X", "--units", "counts"]
     options += ["--min-coverage", "0.4", "--keep-far", "--model", model, "--min-cells", "9"]
-    options += ["--chunk-size", "3", "--dtype", "float16", "--no-intervals"]
+    options += ["--chunk-size", "3", "--dtype", "float16", "--no-intervals", "--missing", "drop"]
     done = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "out.csv"), *options)
     assert done.exit_code == 0, done.output
     given = {"layer": "X", "units": "counts", "gene_key": "", "min_coverage": 0.4, "overwrite": False}
     given |= {"min_cells": 9, "abstain": False, "chunk_size": 3, "dtype": "float16", "intervals": False}
-    assert asked == [((model, "rank", ["cell_type", "cohort"], []), given | {"scheduler": ""})]
+    given |= {"scheduler": "", "missing": "drop"}
+    assert asked == [((model, "rank", ["cell_type", "cohort"], []), given)]
     assert not (tmp_path / "out_lower.csv").exists()
     sizes = counts.obs.groupby(["cell_type", "cohort"], observed=True).size()
     expected = ["|".join(labels) for labels in sizes.index[sizes >= 9]]
@@ -197,6 +198,19 @@ def test_predict_hands_its_options_on(counts, model, tmp_path, monkeypatch):
     assert wrong.exit_code == 2
     wrong = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "o.csv"), "--gene-key", "symbol")
     assert wrong.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [["--by", "cell_type", "--by", "cohort"], ["--by", "cell_type,cohort"], ["--by", "cohort, cell_type"]],
+)
+def test_columns_may_be_joined_or_the_option_repeated(counts, model, tmp_path, columns):
+    options = [*columns, "--model", model, "--min-cells", "1"]
+    done = call("predict", str(tmp_path / "cells.h5ad"), str(tmp_path / "out.h5ad"), *options)
+    assert done.exit_code == 0, done.output
+    found = ad.read_h5ad(tmp_path / "out.h5ad").obs
+    sizes = counts.obs.groupby(["cell_type", "cohort"], observed=True).size()
+    assert found.set_index(["cell_type", "cohort"])["n_cells"].to_dict() == sizes.to_dict()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".zarr"])

@@ -392,6 +392,20 @@ def test_pooling_needs_units_and_labels(bundle):
         predict(small.counts(), bundle, by="celltype", progress=False)
 
 
+def test_cells_without_a_label_are_refused_or_left_out_of_the_pools(bundle):
+    adata = small.counts()
+    adata.obs["cell_type"] = np.resize(["T", "B"], adata.n_obs).astype(object)
+    adata.obs.iloc[:5, -1] = [np.nan, "", None, np.nan, ""]
+    with pytest.raises(DataError, match="5 in cell_type. Label them, or leave them out by missing='drop'"):
+        predict(adata, bundle, by="cell_type", progress=False)
+    found = predict(adata, bundle, by="cell_type", missing="drop", progress=False)
+    expected = predict(adata[5:].copy(), bundle, by="cell_type", progress=False)
+    close(found.X, expected.X)
+    assert found.obs["n_cells"].sum() == 29
+    with pytest.raises(ParameterError, match="missing='no': expected 'raise' or 'drop'"):
+        predict(adata, bundle, by="cell_type", missing="no", progress=False)
+
+
 # Units and transforms
 
 
@@ -527,6 +541,23 @@ def test_empty_cells_are_abstained(bundle):
         assert np.flatnonzero(found.obs["abstained"]).tolist() == [4]
         assert np.isnan(found.X[4]).all() and np.isfinite(np.delete(found.X, 4, axis=0)).all()
     assert "33 of 34 observations. Abstained: 1 with too few genes, 0 far" in prediction.summary(found)
+
+
+@pytest.mark.parametrize("transform", ["frozen", "rank", "cohort"])
+@pytest.mark.parametrize(
+    ("per", "logarithm"), [(1e6, None), (1e4, np.log1p), (1e6, lambda x: np.log2(x + 1)), (7e6, None)]
+)
+def test_empty_cells_are_abstained_in_every_unit(bundle, transform, per, logarithm):
+    adata = small.samples(per=per, logarithm=logarithm)
+    others = predict(adata[np.arange(34) != 4].copy(), bundle, transform, abstain=False, progress=False)
+    adata.X[4] = 0
+    before = adata.X.copy()
+    found = predict(adata, bundle, transform, abstain=False, progress=False)
+    assert np.flatnonzero(found.obs["abstained"]).tolist() == [4]
+    assert found.obs["coverage"].iloc[4] == 0
+    assert np.isnan(found.X[4]).all()
+    close(np.delete(found.X, 4, axis=0), others.X)
+    np.testing.assert_array_equal(adata.X, before)
 
 
 # Bundles without some parts

@@ -175,16 +175,21 @@ def test_a_result_without_a_layer_leaves_none_of_the_one_before(cells, model, tm
 @pytest.mark.parametrize("ending", [".h5ad", ".zarr", ".csv"])
 def test_groups_are_summarised_as_numpy_does(cells, counts, expected, model, tmp_path, ending):
     out = tmp_path / f"out{ending}"
-    done = predict_file(cells, out, model, summarise=["cell_type", "condition"], chunk_size=5, min_cells=3)
+    done = predict_file(cells, out, model, summarise=["cell_type", "condition"], chunk_size=5, min_cells=11)
     labels = counts.obs["cell_type"].astype(str) + "|" + counts.obs["condition"].astype(str)
     sizes = labels.value_counts().sort_index()
-    kept = sizes.index[sizes >= 3]
+    kept = sizes.index[sizes >= 11]
     assert f"Summarised: {len(kept)} groups by cell_type, condition" in done.summary
     values = {name: expected.X[(labels == name).to_numpy()].astype(np.float64) for name in kept}
     shown = [(~np.isnan(rows).all(axis=1)).sum() for rows in values.values()]
     assert 0 < sum(shown) < len(counts)
+    few = np.array(shown) < 11
+    assert few.any() and not few.all()
     mean = np.array([np.nanmean(rows, axis=0) for rows in values.values()])
     variance = np.array([np.nanvar(rows, axis=0, ddof=1) for rows in values.values()])
+    mean[few] = variance[few] = np.nan
+    assert f"{few.sum()} of the groups are left NaN: fewer than 11 of their cells" in done.summary
+    assert f"of {sum(shown)} of {sizes[kept].sum()} cells" in done.summary
     if ending == ".csv":
         table = pd.read_csv(out).set_index("observation")
         np.testing.assert_allclose(table, mean, rtol=1e-5, atol=1e-4)
@@ -213,6 +218,29 @@ def test_groups_of_a_table_that_has_a_column_of_the_same_name(counts, model, tmp
     predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model, summarise="cell_type", min_cells=3)
     obs = read(tmp_path / "out.h5ad").obs
     assert (obs["n_predicted"] <= obs["n_cells"]).all()
+
+
+def test_cells_without_a_label_are_in_no_group(counts, expected, model, tmp_path):
+    adata = counts.copy()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(object).where(np.arange(len(adata)) > 5)
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    paths = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
+    for option in ("by", "summarise"):
+        with pytest.raises(
+            DataError, match="6 in cell_type. Label them, or leave them out by missing='drop'"
+        ):
+            predict_file(*paths, model, **{option: "cell_type"})
+    done = predict_file(*paths, model, summarise="cell_type", min_cells=2, missing="drop")
+    found = read(done.path)
+    assert "6 cells have no label" in done.summary
+    labels = adata.obs["cell_type"].astype(str).to_numpy()
+    assert found.obs["n_cells"].to_dict() == adata.obs["cell_type"].value_counts().to_dict()
+    for name in found.obs_names:
+        mean = np.nanmean(expected.X[labels == name], axis=0)
+        np.testing.assert_allclose(found[name].X[0], mean, atol=1e-4)
+    assert found.uns["sicmir"]["summarised"]["without_label"] == 6
+    predict_file(*paths, model, by="cell_type", min_cells=2, missing="drop", overwrite=True)
+    assert read(done.path).obs["n_cells"].sum() == 28
 
 
 @pytest.mark.parametrize("form", ["csr", "csc"])
@@ -479,8 +507,13 @@ def test_two_processes_do_not_write_one_result(cells, model, tmp_path):
 def test_options_and_paths_that_do_not_fit(cells, model, tmp_path):
     for options, told in (
         ({"by": "donor", "summarise": "cell_type"}, "Give either by"),
-        ({"chunk_size": 0}, "chunk_size of 1 or more"),
-        ({"dtype": "float64"}, "dtype 'float32' or 'float16'"),
+        ({"chunk_size": 0}, "chunk_size=0: expected 1 or more"),
+        ({"dtype": "float64"}, "dtype='float64': expected 'float32' or 'float16'"),
+        ({"summarise": "cell_type", "min_cells": -3}, "min_cells=-3: expected 1 or more"),
+        ({"by": "cell_type", "min_cells": 0}, "min_cells=0: expected 1 or more"),
+        ({"missing": "no"}, "missing='no': expected 'raise' or 'drop'"),
+        ({"summarise": "cell_type", "dtype": "float16"}, "summarise keeps none"),
+        ({"summarise": "cell_type", "intervals": False}, "summarise keeps none"),
         ({"layer": "mine"}, "layer='mine': there is no such matrix; there are X"),
         ({"transform": "z"}, "expected 'auto' or"),
     ):
