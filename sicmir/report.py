@@ -80,7 +80,8 @@ def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
 def provenance(*adatas: AnnData) -> HTML:
     """Table of the source files behind ``adatas``: linked name, size, checksum; below it the licences.
 
-    Licences are those of the manifest; files that the manifest does not know have none stated there.
+    Licences are those of the manifest; files that the manifest does not know have none stated there, and
+    synthetic data need none.
 
     Raises
     ------
@@ -104,9 +105,11 @@ def provenance(*adatas: AnnData) -> HTML:
                 _checksum(str(source["checksum"])),
             ]
     files = _table(["file", "size", "checksum"], rows.values())
+    generated = {str(adata.uns["sicmir"]["dataset"]) for adata in adatas if adata.uns["sicmir"]["synthetic"]}
     licences = "".join(
         f"<p>Licence of {_escape(dataset)}: {_escape(_licence(dataset))}</p>"
         for dataset in dict.fromkeys(key[0] for key in rows)
+        if dataset not in generated
     )
     return HTML(files + licences, metadata={"sicmir": metadata})
 
