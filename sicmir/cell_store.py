@@ -13,6 +13,7 @@ from anndata.io import write_elem
 
 from sicmir import result_files
 from sicmir.prediction import Block
+from sicmir.storable import storable
 
 STORE = "cells.zarr"
 
@@ -97,7 +98,7 @@ class CellStore:
             result_files.write(described, out, overwrite, self._path.parent)
             return
         result_files.check_free(out, overwrite)
-        table = result_files.storable(described)
+        table = storable(described, out.suffix)
         parts = {"obs": table.obs, "var": table.var, "uns": dict(table.uns)}
         for name, part in (parts | {key: {} for key in ("obsm", "varm", "obsp", "varp")}).items():
             write_elem(self._group, name, part)

@@ -20,7 +20,8 @@ import zarr
 from anndata import AnnData
 
 from sicmir import paths
-from sicmir.errors import DataError, ParameterError
+from sicmir.errors import ParameterError
+from sicmir.storable import storable
 
 ENDINGS = (".h5ad", ".zarr", ".parquet", ".csv")
 
@@ -114,7 +115,7 @@ def write(
     ParameterError
         As :func:`check_free`.
     DataError
-        If a column of ``obs`` mixes kinds of values.
+        If a column of ``obs`` cannot be stored, see :func:`sicmir.storable.storable_obs`.
     WriteError
         If there is no room, no permission, or a file where a folder is needed.
 
@@ -187,35 +188,8 @@ def _touches(file: Path, source: Path) -> bool:
     return file.exists() and source.exists() and file.samefile(source)
 
 
-def storable_obs(obs: pd.DataFrame) -> pd.DataFrame:
-    """Columns that hold what they will when they are read: text as categories, truth values, numbers.
-
-    Raises
-    ------
-    DataError
-        If a column mixes kinds of values.
-    """
-    obs, columns = obs.infer_objects(), {}
-    for name in obs.columns[[pd.api.types.is_object_dtype(kind) for kind in obs.dtypes]]:
-        kind = pd.api.types.infer_dtype(obs[name], skipna=True)
-        if kind not in ("string", "empty", "boolean"):
-            raise DataError(
-                f"The column {name!r} of obs mixes kinds of values ({kind}). Drop it, or make it text or "
-                "numbers."
-            )
-        columns[name] = obs[name].astype("boolean" if kind == "boolean" else "category")
-    return obs.assign(**columns)
-
-
-def storable(predicted: AnnData) -> AnnData:
-    """Take ``obs``, ``var`` and ``uns``, with text as categories, and leave the matrices."""
-    table = AnnData(obs=storable_obs(predicted.obs), var=predicted.var.copy(), uns=dict(predicted.uns))
-    table.strings_to_categoricals()
-    return table
-
-
 def _write_anndata(predicted: AnnData, part: Path) -> None:
-    table = storable(predicted)
+    table = storable(predicted, part.suffix)
     if part.suffix == ".zarr":
         table.X, table.layers = predicted.X, dict(predicted.layers)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on the next default format
@@ -251,7 +225,10 @@ def _write_tables(predicted: AnnData, parts: list[Path]) -> None:
     for name, part in zip(("", *LAYERS), parts, strict=False):
         if name in matrices:
             _write_matrix(matrices[name], predicted.obs_names, predicted.var_names, part)
-    tables = (storable(predicted).obs.rename_axis("observation"), predicted.var.rename_axis("mirna"))
+    tables = (
+        storable(predicted, parts[0].suffix).obs.rename_axis("observation"),
+        predicted.var.rename_axis("mirna"),
+    )
     for table, part in zip(tables, parts[-3:-1], strict=True):
         if part.suffix == ".csv":
             table.to_csv(part, lineterminator="\n")

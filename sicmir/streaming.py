@@ -21,6 +21,7 @@ from sicmir.part_folder import PartFolder, part_folder
 from sicmir.prediction import Block
 from sicmir.prediction_record import described, summary
 from sicmir.row_work import Work
+from sicmir.storable import storable_obs
 
 CHUNK = 4000
 """Rows of a chunk: what is read, predicted and written at a time, and what a killed run loses at most."""
@@ -161,7 +162,7 @@ def predict_file(
             part.remove()
             return Written(out, part.summary, resumed)
         with open_input(path, bundle, **reading) as made:
-            made.obs = result_files.storable_obs(made.obs)
+            made.obs = storable_obs(made.obs, out.suffix)
             step = len(made.obs) if made.decision.transform == "cohort" else chunk_size
             with paths.writing(out):
                 if groups:

@@ -199,10 +199,39 @@ def test_a_column_that_cannot_be_written_is_told_and_leaves_nothing(predicted, t
     for file in tmp_path.glob("fine*"):
         shutil.rmtree(file) if file.is_dir() else file.unlink()
     predicted.obs["odd"] = [{"a": 1}, 3, *["x"] * 32]
-    with pytest.raises(DataError, match="column 'odd' of obs mixes kinds of values"):
+    with pytest.raises(DataError, match="column 'odd' of obs holds mixed-integer values"):
         write(predicted, path, overwrite=True)
     assert sorted(file.name for file in tmp_path.iterdir()) == before
     assert path.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "endings", "told"),
+    [
+        ("observation", 1, (".parquet", ".csv"), "'observation' cannot be stored in"),
+        ("Age/years", 1, (".zarr",), "'Age/years' cannot be stored in .zarr"),
+        ("_index", 1, (".h5ad", ".zarr"), "'_index' cannot be stored in"),
+        (7, 1, ENDINGS, "7 cannot be stored in"),
+        ("when", pd.Timestamp("2020-01-01"), ENDINGS, "'when' of obs holds datetime64 values"),
+        ("span", pd.Categorical([pd.Interval(0, 1)] * 34), ENDINGS, "'span' of obs holds interval values"),
+        ("z", 1j, ENDINGS, "'z' of obs holds complex values"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Forward slashes")
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_columns_that_a_format_cannot_hold(predicted, tmp_path, ending, name, value, endings, told):
+    predicted.obs[name] = value
+    if ending in endings:
+        with pytest.raises(DataError, match=told):
+            write(predicted, tmp_path / f"out{ending}")
+        assert not list(tmp_path.iterdir())
+    else:
+        read = {".h5ad": ad.read_h5ad, ".zarr": ad.read_zarr}.get(ending)
+        write(predicted, tmp_path / f"out{ending}")
+        table = tmp_path / f"out_samples{ending}"
+        read_table = pd.read_csv if ending == ".csv" else pd.read_parquet
+        found = read(tmp_path / f"out{ending}").obs if read else read_table(table)
+        assert (found[name] == value).all()
 
 
 def test_a_failure_between_tables_leaves_the_old_ones(predicted, tmp_path, monkeypatch):

@@ -369,6 +369,18 @@ def test_values_that_contradict_the_first_look_are_told_with_their_rows(
         predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model, units="counts")
 
 
+def test_a_column_that_cannot_be_stored_is_told_before_the_work(counts, model, tmp_path, monkeypatch):
+    adata = counts.copy()
+    adata.obs["observation"] = "x"
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    with monkeypatch.context() as patch:
+        patch.setattr(streaming, "Work", None)
+        with pytest.raises(DataError, match="'observation' cannot be stored in .parquet"):
+            predict_file(tmp_path / "in.h5ad", tmp_path / "out.parquet", model)
+    assert [file.name for file in tmp_path.iterdir()] == ["in.h5ad"]
+    predict_file(tmp_path / "in.h5ad", tmp_path / "out.h5ad", model)
+
+
 @pytest.mark.parametrize("options", [{}, {"by": "cell_type"}, {"transform": "cohort"}])
 def test_what_is_no_record_of_ours_in_uns_is_no_obstacle(counts, model, tmp_path, options):
     counts = counts[np.arange(len(counts)) != 3].copy()  # a cohort takes no empty sample
