@@ -181,11 +181,12 @@ def _study(
     return adata, adata.uns["truth"]["effects"]["type A"].to_numpy() != 0
 
 
-def _uneven(adata: AnnData, times: float = 3.0) -> AnnData:
+def _uneven(adata: AnnData, seed: int, times: float = 3.0) -> AnnData:
     """A third of the cases, at least three, that differ from each other ``times`` as much."""
-    case = np.flatnonzero(adata.obs["condition"] == "tumour")
-    mean = adata.X[case].mean(axis=0)
-    adata.X[case] = mean + times * (adata.X[case] - mean)
+    is_case = (adata.obs["condition"] == "tumour").to_numpy()
+    sd = np.sqrt(times**2 - 1) * adata.X[~is_case].std(axis=0, ddof=1)
+    case = np.flatnonzero(is_case)
+    adata.X[case] += np.random.default_rng([seed, 1]).normal(size=(len(case), adata.n_vars)) * sd
     return adata[np.setdiff1d(np.arange(adata.n_obs), case[max(3, len(case) // 3) :])].copy()
 
 
@@ -198,7 +199,7 @@ def _conditions(
 ) -> Callable[[int, float, int], tuple[np.ndarray, np.ndarray]]:
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         adata, planted = _study(n_donors, effect, seed, arms, batch_sd=batch_sd)
-        adata = _uneven(adata) if uneven else adata
+        adata = _uneven(adata, seed) if uneven else adata
         options = {"paired": "mixed"} if arms == "mixed" else {}
         try:
             found = stats.differential(adata, **_CONTRAST, **options, covariates=covariates, trend=trend)
