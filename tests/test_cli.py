@@ -94,6 +94,18 @@ def test_an_unknown_data_set_is_told_before_the_page_runs(root):
     assert not (root / "results").exists()
 
 
+def test_a_page_of_cells_takes_a_file_of_them(root, tmp_path):
+    (tmp_path / "cells.h5ad").touch()
+    file = str(tmp_path / "cells.h5ad")
+    assert "give the folder that holds the tables" in call("run", "10_first", "-p", "dataset", file).stderr
+    parameters = (
+        'dataset: str = "auto"  # cells\ncell_type_key: str = ""  # column\nout_dir: str = ""  # folder'
+    )
+    nbformat.write(notebook("print(dataset)", parameters=parameters), root / "notebooks" / "10_first.ipynb")
+    done = call("run", "10_first", "-p", "dataset", file)
+    assert done.exit_code == 0, done.output
+
+
 def test_a_failing_page_gives_its_traceback_and_exit_code_1(root, tmp_path):
     nbformat.write(notebook("1 / 0"), root / "notebooks" / "10_first.ipynb")
     done = call("run", "10_first", "--out", str(tmp_path / "mine"))
