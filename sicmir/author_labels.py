@@ -105,4 +105,6 @@ def best_alignments(
         found = alignments(measured[(donor == name).to_numpy()], clusters, own)
         best = found.iloc[0].to_dict() if len(found) else {}
         rows.append({"donor": name, "sample": sample, "n_labels": len(own), "n_rules": len(found)} | best)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    whole = [name for name in ("min_genes", "n_cells") if name in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))

@@ -232,7 +232,14 @@ def _pscsr_mrna() -> ad.AnnData:
     return adata
 
 
-def _tissues() -> ad.AnnData:
+def tissue_atlas() -> ad.AnnData:
+    """Read counts of miRNA in samples of human tissue (miRNATissueAtlas2); ``cell_type`` is the tissue.
+
+    Raises
+    ------
+    UnreachableError
+        If they cannot be obtained.
+    """
     adata = data.load("mirna-references")["mirna-references/TA2_miR.raw.csv"]
     adata.obs["cell_type"] = adata.obs_names.str.replace(r"__[\d.]+$", "", regex=True)
     return adata
@@ -249,5 +256,5 @@ _MEASURED: dict[str, Callable[[], ad.AnnData]] = {
     "pscsr": _pscsr_mirna,
     "k562": lambda: pool_cells(_one_type("k562", "GSE114071_NW_scsmRNA_K562_norm_log2.gct", "K562")),
     "fantom5": fantom5,
-    "tissueatlas2": _tissues,
+    "tissueatlas2": tissue_atlas,
 }

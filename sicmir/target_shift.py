@@ -180,3 +180,51 @@ def edges(
         counted=~table.loc[pairs["mirna"], "greyed"].to_numpy(dtype=bool),
         q=np.nan,
     ).reset_index(drop=True)
+
+
+def network(
+    pools: AnnData,
+    markers: pd.DataFrame,
+    targets: pd.DataFrame,
+    cell_type: str,
+    gene_key: str = "",
+    n: int = 6,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Shifts of the targets of every miRNA of a cell type, and the pairs that are worth drawing.
+
+    Parameters
+    ----------
+    pools, cell_type, gene_key
+        As for :func:`differences`.
+    markers
+        As :func:`sicmir.stats.markers` gives them, of all cell types.
+    targets
+        As for :func:`shifts`.
+    n
+        Most miRNAs that are drawn.
+
+    Returns
+    -------
+    shifts
+        As :func:`shifts` gives them.
+    edges
+        As :func:`edges` gives them, of the miRNAs that are drawn.
+    shown
+        The first miRNAs by score that count, whose interval does not hold 0, and that have an edge; of those
+        that share their targets, as families do, the first.
+
+    Raises
+    ------
+    DataError
+        As :func:`differences` and :func:`shifts`.
+    """
+    found = differences(pools, cell_type, gene_key)
+    own = markers[markers["cell_type"].astype(str) == cell_type]
+    table = shifts(found, own, targets)
+    told = ~((table["lower"] <= 0) & (table["upper"] >= 0))  # without an interval, the effect stands alone
+    counted = table[~table["greyed"] & (table["score"] > 0) & told]
+    first = counted.groupby("shift", sort=False).head(1).index  # the same targets have the same shift
+    pairs = edges(found, table, targets, first)
+    strong = pairs.groupby("mirna")["weight"].max()
+    shown = [name for name in first if strong.get(name, 0) > 0][:n]
+    return table, pairs[pairs["mirna"].isin(shown)].reset_index(drop=True), shown

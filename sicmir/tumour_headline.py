@@ -12,27 +12,38 @@ PANCREATIC = "PAAD"
 """What TCGA calls its cohort of pancreatic adenocarcinomas."""
 
 
-def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> dict[str, float]:
-    """Recovery of what was planted in toy cells; empty for others.
+def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> pd.DataFrame:
+    """How much of what was planted in toy cells was recovered; one line of text for cells that were measured.
+
+    Parameters
+    ----------
+    cells
+        Named cells; those of toy data have ``planted`` in ``obs``.
+    predicted
+        Pools, abstained ones among them.
+    seed
+        Of the toy data.
 
     Returns
     -------
-    dict
-        ``cell_types``, share of the cells that were named right; ``pools``, the median over miRNAs of grade
-        A and B of the Pearson correlation of predicted and measured values over pools.
+    DataFrame
+        ``figure, value``: the share of cells whose type was named right, and the median over miRNAs of
+        grade A and B of the Pearson correlation of predicted and planted values over pools.
     """
     if "planted" not in cells.obs:
-        return {}
+        return pd.DataFrame({"figure": ["These cells were measured, so no planted truth is known."]})
     measured = tumour_sets.toy_tumours(seed).measured
     kept = predicted[~predicted.obs["abstained"].to_numpy()]
     good = kept[:, pool_table.graded(kept, "B")].to_df()
     rows = kept.obs["donor"].astype(str) + "|" + kept.obs["cell_type"].astype(str)
     inside = rows.isin(measured.obs_names).to_numpy()
     truth = measured.to_df().loc[rows[inside], good.columns].set_axis(good.index[inside])
-    return {
-        "cell_types": float((cells.obs["planted"].astype(str) == cells.obs["cell_type"].astype(str)).mean()),
-        "pools": float(good[inside].corrwith(truth).median()),
+    named_right = cells.obs["planted"].astype(str) == cells.obs["cell_type"].astype(str)
+    figures = {
+        "cells named as planted, share": float(named_right.mean()),
+        "r of predicted and planted values, median": float(good[inside].corrwith(truth).median()),
     }
+    return pd.DataFrame(list(figures.items()), columns=["figure", "value"])
 
 
 def headline(

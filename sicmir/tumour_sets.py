@@ -208,6 +208,30 @@ def load_libraries(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> ad.A
     return _fantom5(bundle)
 
 
+def load_tissues(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> ad.AnnData:
+    """Give samples of tissues of which miRNA was measured.
+
+    Parameters
+    ----------
+    bundle, dataset, seed
+        As for :func:`load_libraries`.
+
+    Returns
+    -------
+    AnnData
+        Samples × mature miRNAs, log2(RPM + 1); ``obs["cell_type"]`` is the tissue. Toy samples are the
+        measured cell types.
+
+    Raises
+    ------
+    UnreachableError
+        If they cannot be obtained.
+    """
+    if dataset == "toy" or _synthetic(bundle):
+        return _toy_libraries(seed)
+    return cell_types.log2_per_million(cell_references.tissue_atlas())
+
+
 def load_targets(bundle: Bundle, source: str = "targetscan", seed: int = 0) -> pd.DataFrame:
     """Targets outside the 977 genes, under the names of the miRNAs of the model.
 

@@ -14,12 +14,13 @@ from sicmir import (
     cell_quality,
     claims,
     few_donors,
+    panel,
     prediction,
     spatial,
-    target_shift,
     tumour_sets,
 )
 from sicmir.errors import ParameterError
+from sicmir.evaluation import find_mirnas
 from sicmir.model import Bundle
 from sicmir.pseudobulk import pseudobulk
 
@@ -180,6 +181,57 @@ def literature(
     return pd.concat(parts, ignore_index=True)
 
 
+def by_tissue(tissues: AnnData, kept: AnnData, mirnas: str, tissue: str) -> pd.DataFrame:
+    """Some miRNAs as measured in a tissue and in all others, beside what was predicted of the cells.
+
+    Parameters
+    ----------
+    tissues
+        As :func:`sicmir.tumour_sets.load_tissues` gives them.
+    kept
+        Predicted pools.
+    mirnas
+        Comma-separated names, as for :func:`sicmir.evaluation.find_mirnas`.
+    tissue
+        Tissue, as the first part of its label.
+
+    Returns
+    -------
+    DataFrame
+        A row for each miRNA that was measured: ``mirna``; ``measured_in_tissue`` and ``elsewhere``, mean
+        and median over tissues of log2(RPM + 1); ``place`` of the tissue among all ``n_tissues``, 1 for the
+        highest; and ``model`` (name there), ``lowest`` and ``highest`` median of a cell type as predicted,
+        ``grade``. NaN or "" where there is none.
+    """
+    group = tissues.obs["cell_type"].astype(str).str.split("__").str[0].to_numpy()
+    means = tissues.to_df().groupby(group).mean()
+    medians = kept.to_df().groupby(kept.obs["cell_type"].astype(str).to_numpy()).median()
+    stem_loops = panel.mirnas().set_index("name")["stem_loops"].fillna("")
+    rows = []
+    for wanted in filter(None, (part.strip() for part in mirnas.split(","))):
+        found = find_mirnas(means, wanted)
+        if not found:
+            continue
+        values = means[found[0]]
+        loops = stem_loops.get(found[0], "").split(";")
+        own = [name for name in (found[0], *loops, *find_mirnas(medians, wanted)) if name in medians]
+        there = tissue in values.index
+        rows.append(
+            {
+                "mirna": found[0],
+                "measured_in_tissue": values.get(tissue, np.nan),
+                "elsewhere": values.drop(tissue, errors="ignore").median(),
+                "place": int((values >= values[tissue]).sum()) if there else pd.NA,
+                "n_tissues": len(values),
+                "model": own[0] if own else "",
+                "lowest": medians[own[0]].min() if own else np.nan,
+                "highest": medians[own[0]].max() if own else np.nan,
+                "grade": str(kept.var.loc[own[0], "grade"]) if own else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def network_type(kept: AnnData, wanted: str, markers: Mapping[str, Sequence[str]]) -> str:
     """Cell type of the network: the one asked for, else the first that has markers, else that of most donors.
 
@@ -197,33 +249,10 @@ def network_type(kept: AnnData, wanted: str, markers: Mapping[str, Sequence[str]
     return wanted or (stated[0] if stated else str(donors.idxmax()))
 
 
-def target_network(
-    cells: AnnData, kept: AnnData, markers: pd.DataFrame, targets: pd.DataFrame, cell_type: str, n: int = 6
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Targets of the miRNAs of a cell type, see :mod:`sicmir.target_shift`.
-
-    Returns
-    -------
-    shifts
-        As :func:`sicmir.target_shift.shifts` gives them.
-    edges
-        As :func:`sicmir.target_shift.edges` gives them, of the miRNAs that are shown.
-    shown
-        The first ``n`` miRNAs by score that count and have an edge; of those that share their targets, as
-        families do, the first.
-    """
+def pools_of(cells: AnnData, kept: AnnData) -> AnnData:
+    """Summed counts of the pools that were predicted, in their order."""
     pools = pseudobulk(cells, ("donor", "cell_type"), min_cells=1)
-    pools = pools[pools.obs_names.isin(kept.obs_names)].copy()
-    found = target_shift.differences(pools, cell_type, gene_key(cells))
-    own = markers[markers["cell_type"].astype(str) == cell_type]
-    table = target_shift.shifts(found, own, targets)
-    told = ~((table["lower"] <= 0) & (table["upper"] >= 0))  # without an interval, the effect stands alone
-    counted = table[~table["greyed"] & (table["score"] > 0) & told]
-    first = counted.groupby("shift", sort=False).head(1).index  # the same targets have the same shift
-    edges = target_shift.edges(found, table, targets, first)
-    strong = edges.groupby("mirna")["weight"].max()
-    shown = [name for name in first if strong.get(name, 0) > 0][:n]
-    return table, edges[edges["mirna"].isin(shown)].reset_index(drop=True), shown
+    return pools[kept.obs_names].copy()
 
 
 def region_contrast(predicted: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame | None:

@@ -1,0 +1,240 @@
+"""The chapter on pancreatic tumours: data, steps on toy cells, and the page on a file of one's own."""
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+from sklearn.metrics import adjusted_rand_score
+
+from sicmir import (
+    cell_quality,
+    claims,
+    data,
+    paths,
+    spatial,
+    stats,
+    tumour_headline,
+    tumour_plots,
+    tumour_sets,
+    tumour_study,
+)
+from sicmir.cell_annotation import PANCREAS, UNASSIGNED
+from sicmir.errors import DataError, ParameterError, UnreachableError
+
+NOTEBOOK = paths.project() / "notebooks" / "31_pdac.ipynb"
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """Toy cells with their clusters and their model."""
+    cells = tumour_sets.load_cells("toy")
+    named, clustered, names = tumour_study.annotate(cells, tumour_sets.toy_markers())
+    return named, clustered, names, tumour_sets.model_for(cells)
+
+
+@pytest.fixture(scope="module")
+def predicted(toy):
+    return tumour_study.predict_pools(toy[0], toy[3], "auto", 10)
+
+
+def test_toy_takes_the_place_of_what_cannot_be_reached(monkeypatch):
+    def refuse(*_):
+        raise UnreachableError("nothing there")
+
+    monkeypatch.setattr(data, "load", refuse)
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA: no real data set.*nothing there"):
+        cells = tumour_sets.load_cells("auto")
+    assert cells.uns["sicmir"]["synthetic"]
+    assert cells.obs.groupby("condition")["donor"].nunique().to_dict() == {"metastasis": 2, "primary": 3}
+    assert "cell_type" not in cells.obs
+    with pytest.raises(UnreachableError):
+        tumour_sets.load_cells("pdac")
+
+
+def test_planted_cell_types_are_named_by_their_markers(toy):
+    named, _, names, _ = toy
+    assert adjusted_rand_score(named.obs["planted"], named.obs["cell_type"]) > 0.9
+    assert (named.obs["planted"].astype(str) == named.obs["cell_type"]).mean() > 0.95
+    assert set(names["cell_type"]) <= {*tumour_sets.toy_markers(), UNASSIGNED}
+
+
+def test_planted_mirnas_of_the_pools_are_predicted(toy, predicted):
+    pools, kept = predicted
+    table = tumour_headline.planted(toy[0], pools).set_index("figure")["value"]
+    assert table["r of predicted and planted values, median"] > 0.7
+    truth = tumour_sets.toy_tumours().measured.to_df()
+    good = kept.var_names[kept.var["grade"].isin(["A", "B"])]
+    rows = (kept.obs["donor"] + "|" + kept.obs["cell_type"]).to_numpy()
+    r = [np.corrcoef(kept.to_df()[name], truth.loc[rows, name])[0, 1] for name in good]
+    assert table["r of predicted and planted values, median"] == pytest.approx(np.median(r), abs=1e-5)
+    real = toy[0].copy()
+    del real.obs["planted"]
+    assert "no planted truth" in tumour_headline.planted(real, pools).iloc[0, 0]
+
+
+def test_given_types_are_kept(toy):
+    cells = toy[0].copy()
+    cells.obs["cell_type"] = np.where(cells.obs["planted"] == "type A", "mine", "other")
+    named, clustered, names = tumour_study.annotate(cells, {})
+    assert named.obs["cell_type"].tolist() == cells.obs["cell_type"].tolist()
+    assert names.empty
+    assert "cluster" in named.obs
+    assert tumour_study.shown_markers(clustered, PANCREAS) == {}
+
+
+def test_first_markers_are_those_with_the_largest_difference(toy, predicted):
+    markers = stats.markers(predicted[1], min_grade="B")
+    table = tumour_study.marker_table(markers, n=2)
+    for name, part in markers[~markers["greyed"]].groupby("cell_type", observed=True):
+        best = part.sort_values("effect", ascending=False)["mirna"].head(2).tolist()
+        assert table.loc[table["cell_type"] == name, "mirna"].tolist() == best
+    shown = tumour_study.top_markers(markers, 2)
+    assert sorted(shown) == sorted(set(table["mirna"]))
+    figure = tumour_plots.mirna_dots(markers, shown)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == shown
+    plt.close(figure)
+
+
+def test_the_cell_type_of_the_network(predicted):
+    kept = predicted[1]
+    assert tumour_study.network_type(kept, "", tumour_sets.toy_markers()) == "type A"
+    assert tumour_study.network_type(kept, "type D", tumour_sets.toy_markers()) == "type D"
+    donors = kept.obs.groupby("cell_type", observed=True)["donor"].nunique()
+    assert donors[tumour_study.network_type(kept, "", PANCREAS)] == donors.max()
+    with pytest.raises(ParameterError, match="tumour_type='X' was not predicted"):
+        tumour_study.network_type(kept, "X", PANCREAS)
+
+
+def test_claims_are_judged_by_what_they_are_about():
+    names = ["hsa-mir-200c", "hsa-mir-223", "hsa-mir-21"]
+    markers = pd.DataFrame(
+        {
+            "cell_type": ["ductal or tumour", "myeloid", "myeloid"],
+            "mirna": names,
+            "effect": [5.0, -3.0, 4.0],
+            "lower_total": [2.0, -4.0, 3.0],
+            "upper_total": [7.0, -2.0, 5.0],
+            "grade": "A",
+            "greyed": False,
+        }
+    )
+    regions = markers.rename(columns={"lower_total": "lower", "upper_total": "upper"}).drop(
+        columns="cell_type"
+    )
+    found = tumour_study.literature(markers, regions, "B").set_index(["contrast", "mirna"])["verdict"]
+    assert len(found) == len(claims.load("31_pdac"))
+    assert found["ductal or tumour against other cells", "hsa-miR-200c-3p"] == "agrees"
+    assert found["myeloid against other cells", "hsa-miR-223-3p"] == "disagrees"
+    assert found["cancer against pancreas", "hsa-miR-21-5p"] == "agrees"
+    assert found["endothelial against other cells", "hsa-miR-126-3p"] == "cannot tell"
+    nothing = tumour_study.literature(markers, None, "B").set_index(["contrast", "mirna"])["verdict"]
+    assert (nothing["cancer against pancreas"] == "cannot tell").all()
+
+
+def test_tissues_stand_beside_what_was_predicted(predicted):
+    kept = predicted[1]
+    tissues = tumour_sets.load_tissues(tumour_sets.toy_model())
+    name = kept.var_names[0]
+    found = tumour_study.by_tissue(tissues, kept, f"{name}, no-such", "type A").iloc[0]
+    values = tissues.to_df().groupby(tissues.obs["cell_type"].to_numpy())[name].mean()
+    assert found["measured_in_tissue"] == pytest.approx(values["type A"])
+    assert found["elsewhere"] == pytest.approx(values.drop("type A").median())
+    assert found["place"] == (values >= values["type A"]).sum()
+    by_type = kept.to_df()[name].groupby(kept.obs["cell_type"].to_numpy()).median()
+    assert (found["lowest"], found["highest"]) == pytest.approx((by_type.min(), by_type.max()))
+    absent = tumour_study.by_tissue(tissues, kept, name, "pancreas").iloc[0]
+    assert np.isnan(absent["measured_in_tissue"])
+    assert absent["place"] is pd.NA
+
+
+def test_the_toy_section_has_a_quarter_for_each_type():
+    section = tumour_sets.load_spots(tumour_sets.toy_model())
+    assert not section.obs.duplicated(["x", "y"]).any()
+    corners = section.obs.groupby("region")[["x", "y"]].agg(["min", "max"])
+    assert len(corners) == 4
+    assert ((corners["x", "max"] - corners["x", "min"]) == 9).all()
+    pools = spatial.regions(section)
+    assert tumour_study.region_contrast(pools, "type A", "nowhere", "") is None
+
+
+def test_spots_of_a_file(tmp_path):
+    section = tumour_sets.load_spots(tumour_sets.toy_model())[:40].copy()
+    section.obsm["spatial"] = section.obs[["x", "y"]].to_numpy()
+    section.obs = section.obs[["region"]].rename(columns={"region": "layer"})
+    section.obs.loc[section.obs_names[0], "layer"] = np.nan
+    section.write_h5ad(tmp_path / "spots.h5ad")
+    found = tumour_sets.load_spots(tumour_sets.toy_model(), str(tmp_path / "spots.h5ad"), "layer")
+    np.testing.assert_array_equal(found.obs[["x", "y"]], section.obsm["spatial"])
+    assert found.obs["region"].iloc[0] == ""
+    with pytest.raises(DataError, match="no column 'region'"):
+        tumour_sets.load_spots(tumour_sets.toy_model(), str(tmp_path / "spots.h5ad"))
+
+
+def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
+    """A file with columns of its own names and a model of its own; what was planted comes out."""
+    cells, model = toy[0].copy(), toy[3]
+    cells.obs = pd.DataFrame(
+        {
+            "kind": cells.obs["planted"].astype(str),
+            "patient": cells.obs["donor"].astype(str),
+            "site": np.where(cells.obs["condition"] == "primary", "pancreas", "lung"),
+        },
+        cells.obs_names,
+    )
+    ad.AnnData(cells.X, cells.obs, cells.var[[]]).write_h5ad(tmp_path / "mine.h5ad")
+    model.save(tmp_path / "model")
+    parameters = {
+        "dataset": str(tmp_path / "mine.h5ad"),
+        "cell_type_key": "kind",
+        "donor_key": "patient",
+        "condition_key": "site",
+        "case": "lung",
+        "reference": "pancreas",
+        "model": str(tmp_path / "model"),
+        "out_dir": str(tmp_path / "results"),
+    }
+    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
+    page: dict = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
+            plt.close("all")
+    assert page["cells"].uns["sicmir"]["dataset"] == "mine.h5ad"
+    judged = page["judged"]
+    good = judged[judged["grade"].isin(["A", "B"])]
+    assert good["agrees"].mean() >= 0.8
+    assert len(good) >= 8
+    assert page["figures"]["sign_place"] == 1
+    assert page["shifts"]["score"].head(3).min() > 2  # planted targets
+    assert page["pairs"][["n_case", "n_reference"]].max().tolist() == [2, 3]
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert written >= {
+        "predicted.h5ad",
+        "markers.csv",
+        "signs.csv",
+        "conditions.csv",
+        "claims.csv",
+        "cells.csv",
+    }
+    saved = pd.read_csv(tmp_path / "results" / "signs.csv")
+    assert len(saved) == len(judged)
+
+
+@pytest.mark.real
+def test_the_tumours_are_what_the_text_says():
+    try:
+        cells = tumour_sets.load_cells("pdac")
+        labels = tumour_sets.author_labels(cells)
+    except UnreachableError as error:
+        pytest.skip(f"REAL DATA NOT REACHED, so this test did not run: {str(error)[:200]}")
+    assert cells.n_obs == 3195
+    good, measured, quality = tumour_study.quality_control(cells, cell_quality.Rule())
+    assert good.n_obs == 1819
+    assert (measured.loc[(cells.obs["condition"] == "metastasis").to_numpy(), "mitochondrial"] == 0).all()
+    assert quality.groupby("condition")["donor"].size().to_dict() == {"metastasis": 2, "primary": 3}
+    assert labels["sample"].value_counts()[["P01", "P02", "P04"]].tolist() == [407, 143, 289]
+    for genes in PANCREAS.values():
+        assert 2 * sum(gene in cells.var_names for gene in genes) >= len(genes)
