@@ -38,7 +38,10 @@ class _ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         own = get_kernel_dict(["--log-level=50"])  # the kernel's own log would break the progress bar
-        return KernelSpec(**own, env={"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+        env = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        # Matrices of a page are small: more threads wait for each other more than they compute.
+        env["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or "1"
+        return KernelSpec(**own, env=env)
 
 
 def run_page(

@@ -31,6 +31,15 @@ def published(root):
     return root / "book" / "pages" / "10_first.ipynb"
 
 
+@pytest.mark.parametrize(("given", "told"), [("", "1"), ("3", "3")])
+def test_a_kernel_computes_with_one_thread_unless_told_otherwise(root, monkeypatch, given, told):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    source = 'import os; print("threads", os.environ["OMP_NUM_THREADS"])'
+    nbformat.write(notebook(source), root / "notebooks" / "10_first.ipynb")
+    run(root)
+    assert f"threads {told}" in published(root).read_text()
+
+
 def break_notebook(root, source="raise ValueError('broken on purpose')"):
     nbformat.write(notebook("print('so far')", source), root / "notebooks" / "10_first.ipynb")
 
