@@ -73,36 +73,72 @@ def bootstrap(
         _by_donor(adata[:, list(mirnas)], condition_key, (case, reference), donor_key)
         for adata in (measured, predicted)
     ]
-    has = np.isfinite(sides[0]).any(axis=2)
-    if (has.sum(axis=1) < 3).any():
-        raise DataError(
-            f"Expected 3 donors or more with {case!r} and with {reference!r}; found "
-            f"{' and '.join(map(str, has.sum(axis=1)))}."
-        )
-    strata = has[0] + 2 * has[1].astype(int)
+    strata = _strata(sides[0], case, reference)
     rng = np.random.default_rng(seed)
-    weights = np.ones((n_resamples + 1, has.shape[1]))
+    weights = np.ones((n_resamples + 1, len(strata)))
     for stratum in np.unique(strata[strata > 0]):
         members = np.flatnonzero(strata == stratum)
         draws = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), n_resamples)
         weights[1:, members] = draws
     truth, guess = (_effects(side, weights) for side in sides)
     kept = np.isfinite(truth[0]) & np.isfinite(guess[0])
-    if kept.sum() < 3 or not 1 <= k <= kept.sum():
-        raise (DataError if kept.sum() < 3 else ParameterError)(
-            f"{int(kept.sum())} miRNAs have both effects; expected 3 or more, and k = {k} of them."
-        )
+    _check_size(kept, k)
     table = _figures(truth[:, kept], guess[:, kept], k)
-    tail = 100 * (1 - level) / 2
-    return pd.DataFrame(
-        {
-            "value": table.iloc[0],
-            "lower": np.nanpercentile(table.iloc[1:], tail, axis=0),
-            "upper": np.nanpercentile(table.iloc[1:], 100 - tail, axis=0),
-            "n_mirnas": int(kept.sum()),
-            "n_donors": int((strata > 0).sum()),
-        }
-    ).rename_axis("figure")
+    return _limits(table.iloc[0], table.iloc[1:], level, int(kept.sum()), int((strata > 0).sum()))
+
+
+def halves(
+    measured: AnnData,
+    mirnas: Sequence[str] | pd.Index,
+    condition_key: str = "condition",
+    case: str = "tumour",
+    reference: str = "normal",
+    donor_key: str = "donor",
+    k: int = 20,
+    n_splits: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Agreement of the effects that were measured in one half of the donors with those in the other half.
+
+    What the measurement of a few patients tells of others, without a gene and without a model: a mean over
+    *all* other donors would not do, since over the donors these means add up to the effect itself.
+
+    Parameters
+    ----------
+    measured, mirnas, condition_key, case, reference, donor_key, k, level, seed
+        As for :func:`bootstrap`.
+    n_splits
+        Random divisions.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`bootstrap`: ``value`` is the median over divisions, limits are their percentiles, and
+        ``n_donors`` counts all.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As :func:`bootstrap`; also if a group of donors with the same conditions has only one.
+    """
+    if not 0 < level < 1 or n_splits < 1:
+        raise ParameterError(f"Expected level in (0, 1) and n_splits of 1 or more; found {level!r}.")
+    side = _by_donor(measured[:, list(mirnas)], condition_key, (case, reference), donor_key)
+    strata = _strata(side, case, reference)
+    rng = np.random.default_rng(seed)
+    first = np.zeros((n_splits, len(strata)))
+    for stratum in np.unique(strata[strata > 0]):
+        members = np.flatnonzero(strata == stratum)
+        if len(members) < 2:
+            raise DataError("One donor cannot be divided: expected 2 or more with the same conditions.")
+        order = rng.permuted(np.tile(members, (n_splits, 1)), axis=1)
+        np.put_along_axis(first, order[:, : len(members) // 2], 1.0, axis=1)
+    found = [_effects(side, weights) for weights in (first, (strata > 0) - first)]
+    kept = np.isfinite(found[0]).all(axis=0) & np.isfinite(found[1]).all(axis=0)
+    _check_size(kept, k)
+    table = _figures(found[0][:, kept], found[1][:, kept], k)
+    return _limits(table.median(), table, level, int(kept.sum()), int((strata > 0).sum()))
 
 
 def roc(measured: pd.DataFrame, predicted: pd.DataFrame, fdr: float = 0.05) -> tuple[pd.DataFrame, pd.Series]:
@@ -189,6 +225,35 @@ def _by_donor(adata: AnnData, key: str, labels: tuple[str, str], donor_key: str)
     return np.stack(
         [means.reindex(pd.MultiIndex.from_product([[name], donors])).to_numpy() for name in labels]
     )
+
+
+def _strata(side: np.ndarray, case: str, reference: str) -> np.ndarray:
+    """A number for each donor: 1 or 2 with one condition alone, 3 with both, 0 with none."""
+    has = np.isfinite(side).any(axis=2)
+    if (has.sum(axis=1) < 3).any():
+        raise DataError(
+            f"Expected 3 donors or more with {case!r} and with {reference!r}; found "
+            f"{' and '.join(map(str, has.sum(axis=1)))}."
+        )
+    return has[0] + 2 * has[1].astype(int)
+
+
+def _check_size(kept: np.ndarray, k: int) -> None:
+    if kept.sum() < 3 or not 1 <= k <= kept.sum():
+        raise (DataError if kept.sum() < 3 else ParameterError)(
+            f"{int(kept.sum())} miRNAs have both effects; expected 3 or more, and k = {k} of them."
+        )
+
+
+def _limits(
+    value: pd.Series, draws: pd.DataFrame, level: float, n_mirnas: int, n_donors: int
+) -> pd.DataFrame:
+    tail = 100 * (1 - level) / 2
+    limits = {"lower": tail, "upper": 100 - tail}
+    table = pd.DataFrame(
+        {"value": value} | {k: np.nanpercentile(draws, q, axis=0) for k, q in limits.items()}
+    )
+    return table.assign(n_mirnas=n_mirnas, n_donors=n_donors).rename_axis("figure")
 
 
 def _effects(side: np.ndarray, weights: np.ndarray) -> np.ndarray:

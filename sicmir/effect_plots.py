@@ -90,17 +90,23 @@ def agreement(table: pd.DataFrame, figure: str = "effect_spearman", label: str =
     return made
 
 
-def roc(curves: Mapping[str, pd.DataFrame], areas: Mapping[str, pd.Series]) -> Figure:
+def roc(curves: Mapping[str, pd.DataFrame], areas: Mapping[str, pd.Series], columns: int = 3) -> Figure:
     """ROC curves of measured differences by the predicted statistic, one panel a predictor.
 
     Parameters
     ----------
     curves, areas
         As :func:`sicmir.effect_agreement.roc` gives them, by the name of the predictor.
+    columns
+        Panels beside each other.
     """
-    size = (2.9 * len(curves), 3.3)
-    figure, axes = plt.subplots(1, len(curves), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for ax, (name, table) in zip(axes.flat, curves.items(), strict=True):
+    rows = -(-len(curves) // columns)
+    columns = min(columns, len(curves))
+    size = (3.1 * columns, 2.9 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(curves) :]:
+        ax.remove()
+    for ax, (name, table) in zip(axes.flat, curves.items(), strict=False):
         ax.axline((0, 0), slope=1, color="0.8", lw=1, zorder=0)
         for direction, part in table.groupby("direction", sort=False):
             label = f"{direction}, area {areas[name][direction]:.2f}"
@@ -109,7 +115,7 @@ def roc(curves: Mapping[str, pd.DataFrame], areas: Mapping[str, pd.Series]) -> F
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="lower right", fontsize="small")
     figure.supxlabel("share of the other miRNAs", fontsize="medium")
-    figure.supylabel("share of measured\ndifferences", fontsize="medium")
+    figure.supylabel("share of measured differences", fontsize="medium")
     return figure
 
 

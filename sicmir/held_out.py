@@ -1,8 +1,9 @@
-"""Predictions of donors by models that never saw them, and controls that show what such figures are worth.
+"""Predictions of donors by models that never saw them, and a control that knows nothing.
 
 A model that learnt from other patients of the same disease knows the mean difference between tumour and
-normal tissue of that disease, whatever it reads in the genes of a new patient. :func:`mean_of_others` says
-how far that alone goes, without a gene.
+normal tissue of that disease, whatever it reads in the genes of a new patient;
+:func:`sicmir.effect_agreement.halves` says how far that alone can go. One that never saw the disease does
+not.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def without(bundle: Bundle, mrna: AnnData, mirna: AnnData, left_out: np.ndarray)
 
 
 def shuffled(
-    mrna: AnnData, bundle: Bundle, further_mrna: AnnData, further_mirna: AnnData, seed: int
+    mrna: AnnData, bundle: Bundle, further_mrna: AnnData, further_mirna: AnnData, seed: int = 0
 ) -> AnnData:
     """Predict by ridge regression of miRNAs that were dealt out anew to the samples: it knows nothing.
 
@@ -107,37 +108,6 @@ def shuffled(
         np.maximum(method.predict(X, mrna.obs), 0), obs=mrna.obs.copy(), var=_graded(bundle.trust)
     )
     predicted.uns["sicmir"] = {"level": bundle.level, "modality": "prediction"}
-    return predicted
-
-
-def mean_of_others(mirna: AnnData, trusted: pd.DataFrame, condition_key: str = "condition") -> AnnData:
-    """Each sample at the mean of the other donors of its condition: measured miRNA, and no gene.
-
-    Parameters
-    ----------
-    mirna
-        Samples × miRNAs, log2(RPM+1), with ``donor``.
-    trusted
-        Index miRNA, ``grade``: those to show.
-    condition_key
-        Column of ``obs``.
-
-    Raises
-    ------
-    DataError
-        If a condition has one donor only.
-    """
-    names = mirna.var_names.intersection(trusted.index, sort=False)
-    values = mirna[:, names].to_df().astype(np.float64)
-    donor, condition = (mirna.obs[key].astype(str) for key in ("donor", condition_key))
-    result = pd.DataFrame(np.nan, index=values.index, columns=names)
-    for (one, state), rows in values.groupby([donor, condition]).groups.items():
-        others = values[(donor != one) & (condition == state)]
-        if others.empty:
-            raise DataError(f"Only the donor {one} has samples of the condition {state!r}.")
-        result.loc[rows] = others.mean().to_numpy()
-    predicted = AnnData(result.to_numpy(np.float32), obs=mirna.obs.copy(), var=_graded(trusted.loc[names]))
-    predicted.uns["sicmir"] = {"level": str(mirna.uns["sicmir"]["level"]), "modality": "prediction"}
     return predicted
 
 

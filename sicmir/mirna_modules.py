@@ -156,8 +156,11 @@ def described(networks: Mapping[str, Network]) -> pd.DataFrame:
 
 
 def largest(tables: Mapping[str, pd.DataFrame], n: int = 5) -> pd.DataFrame:
-    """The largest modules of several tables of :func:`pathways`, below each other."""
-    return pd.concat([table.head(n).assign(network=name) for name, table in tables.items()])
+    """The largest modules of several tables of :func:`pathways`, below each other, as a page shows them."""
+    joined = pd.concat([table.head(n).assign(network=name) for name, table in tables.items()])
+    words = joined["set"].str.replace("_", " ").replace("", "–")
+    columns = ["network", "module", "mirnas", "n_genes", "set", "overlap", "expected", "q"]
+    return joined.assign(set=words)[columns]
 
 
 def _best(genes: pd.Index, sets: GeneSets, background: np.ndarray, min_genes: int) -> dict[str, object]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import cell_sets, claims, effect_agreement, held_out, trust
+from sicmir import cell_sets, effect_agreement, held_out, trust
 from sicmir.errors import DataError, UnreachableError
 from sicmir.hub_overlap import HubOverlap
 from sicmir.model import Bundle, load_model
@@ -19,30 +19,30 @@ from sicmir.pair_sets import Pairs
 from sicmir.predicted_differences import agreements
 from sicmir.prediction import predict
 
-TRAINED_HERE, SHUFFLED, OTHERS, SHIPPED = (
-    "trained here",
-    "shuffled",
-    "other donors, no genes",
-    "shipped model",
-)
+TRAINED_HERE, SHUFFLED, SHIPPED = "trained here", "shuffled", "shipped model"
 """Names of predictors, beside those of :func:`sicmir.held_out.stored`."""
+
+HALVES = "half of the donors, measured"
+"""Row of :func:`agreement` that needs no prediction (:func:`sicmir.effect_agreement.halves`)."""
 
 CELLS = "hcc-cells"
 """Cells that ``"auto"`` stands for."""
+
+FEWEST = 10
+"""miRNAs of a grade from which on their effects are compared."""
 
 MEANINGS = {
     "without these donors": "recipe of the shipped model, trained without the donors shown",
     "without this cancer": "recipe of the shipped model, trained without any sample of this cancer type",
     TRAINED_HERE: "the same recipe, trained by this page on the samples to learn from",
     SHUFFLED: "ridge regression of miRNAs dealt out anew to samples: knows nothing",
-    OTHERS: "mean of the other donors of the condition, measured: reads no gene",
     SHIPPED: "the model of the package, which may have been trained on these donors",
 }
 """What each predictor is."""
 
 
 def predictions(
-    pairs: Pairs, bundle: Bundle, measured: AnnData, model: str | Path = "default", seed: int = 0
+    pairs: Pairs, bundle: Bundle, model: str | Path = "default", seed: int = 0
 ) -> dict[str, AnnData]:
     """Predict the shown samples by every predictor, the one that the page goes by first.
 
@@ -53,8 +53,6 @@ def predictions(
     ----------
     pairs, bundle
         Samples, and the model that was trained on those to learn from (:func:`sicmir.held_out.learn`).
-    measured
-        The shown samples × miRNAs that are looked at.
     model
         Model of the package, or another one that may know the donors. Synthetic samples are not shown to it.
     seed
@@ -66,7 +64,6 @@ def predictions(
         found |= held_out.stored(pairs.mrna, shipped)
     found[TRAINED_HERE] = _outspoken(pairs.mrna, bundle)
     found[SHUFFLED] = held_out.shuffled(pairs.mrna, bundle, pairs.further_mrna, pairs.further_mirna, seed)
-    found[OTHERS] = held_out.mean_of_others(measured, next(iter(found.values())).var)
     if shipped is not None and shipped.level == bundle.level:
         found[SHIPPED] = _outspoken(pairs.mrna, shipped)
     return found
@@ -131,10 +128,10 @@ def agreement(
     Returns
     -------
     DataFrame
-        Index predictor: ``n_mirnas``; each of :data:`sicmir.effect_agreement.FIGURES` with ``…_lower`` and
-        ``…_upper``; ``k``; ``area_up`` and ``area_down`` (:func:`sicmir.effect_agreement.roc`); ``slope``,
-        ``n_predicted``, ``confirmed`` and ``found`` of
-        :func:`sicmir.differential_check.predicted_against_measured`.
+        Index predictor, the last one :data:`HALVES`: ``n_mirnas``; each of
+        :data:`sicmir.effect_agreement.FIGURES` with ``…_lower`` and ``…_upper``; ``k``; ``area_up`` and
+        ``area_down`` (:func:`sicmir.effect_agreement.roc`); ``slope``, ``n_predicted``, ``confirmed`` and
+        ``found`` of :func:`sicmir.differential_check.predicted_against_measured`.
 
     Raises
     ------
@@ -155,35 +152,76 @@ def agreement(
         drawn = effect_agreement.bootstrap(
             measured, adata, names, **contrast, k=k, n_resamples=n_resamples, seed=seed
         )
-        row = {"n_mirnas": int(drawn["n_mirnas"].iloc[0]), "k": k}
-        for figure in effect_agreement.FIGURES:
-            row |= {figure: drawn.loc[figure, "value"]}
-            row |= {f"{figure}_{side}": drawn.loc[figure, side] for side in ("lower", "upper")}
+        row = _row(drawn, k)
         areas = effect_agreement.roc(truth, tables[name], fdr)[1]
         row |= {f"area_{side}": areas.get(side, np.nan) for side in ("up", "down")}
-        if name == OTHERS:  # Made of the donors themselves, it would have to be made anew in every draw.
-            row |= {key: np.nan for key in row if key.endswith(("_lower", "_upper"))}
         more = agreements(truth, {name: tables[name]}, k=k, fdr=fdr).loc[name]
         rows[name] = row | more[["slope", "n_predicted", "confirmed", "found"]].to_dict()
+        if place == 0:
+            by_halves = _row(effect_agreement.halves(measured, names, **contrast, k=k, seed=seed), k)
+    rows[HALVES] = by_halves
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("predictor")
 
 
+def _row(drawn: pd.DataFrame, k: int) -> dict[str, float]:
+    row: dict[str, float] = {"n_mirnas": int(drawn["n_mirnas"].iloc[0]), "k": k}
+    for figure in effect_agreement.FIGURES:
+        names = {"value": figure, "lower": f"{figure}_lower", "upper": f"{figure}_upper"}
+        row |= {name: drawn.loc[figure, column] for column, name in names.items()}
+    return row
+
+
+def printed(agreed: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """The table of :func:`agreement` with each figure and its limits in one column."""
+
+    def number(value: float) -> str:
+        return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+
+    words = dict(zip(effect_agreement.FIGURES, ("Spearman r", "right sign", "largest found"), strict=True))
+    table = pd.DataFrame({"predictor": agreed.index, "miRNAs": agreed["n_mirnas"].astype(int).to_numpy()})
+    for figure, word in words.items():
+        sides = [agreed[name].map(number) for name in (figure, f"{figure}_lower", f"{figure}_upper")]
+        table[word] = [f"{value} ({lower} to {upper})" for value, lower, upper in zip(*sides, strict=True)]
+    more = ("area_up", "area_down", "slope", "confirmed", "found")
+    return table.assign(**{name.replace("_", " "): agreed[name].map(number).to_numpy() for name in more})
+
+
+def shown_hubs(hubs: HubOverlap, n: int = 12) -> pd.DataFrame:
+    """The miRNAs that lead both lists: rank, z and q by measured and by predicted miRNA."""
+    table = hubs.beside().head(n)
+    columns = [f"{side}_{name}" for name in ("rank", "z", "q") for side in ("measured", "predicted")]
+    words = {name: name.replace("_", " ") for name in columns}
+    facts = table[["grade", "n_targets", *columns]].astype(dict.fromkeys(columns[:2], int))
+    return facts.rename(columns={"n_targets": "targets"} | words).reset_index()
+
+
 def by_grade(
-    measured: AnnData, predicted: AnnData, contrast: Mapping[str, Any], n_resamples: int = 1000, seed: int = 0
+    measured: AnnData,
+    predicted: Mapping[str, AnnData],
+    contrast: Mapping[str, Any],
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Spearman correlation of effects, with its interval over donors, for the miRNAs of each grade."""
+    """Spearman correlation of effects, with its interval over donors, for the miRNAs of each grade.
+
+    The shuffled control and the model that may know the donors are left out, and so are grades of fewer than
+    :data:`FEWEST` miRNAs.
+    """
     rows = []
-    for grade in trust.GRADES:
-        names = predicted.var_names[(predicted.var["grade"].astype(str) == grade).to_numpy()]
-        names = names[names.isin(measured.var_names)]
-        row = {"grade": grade, "n_mirnas": len(names), "spearman": np.nan, "lower": np.nan, "upper": np.nan}
-        if len(names) >= 10:
+    for name, adata in predicted.items():
+        if name in (SHUFFLED, SHIPPED):
+            continue
+        for grade in trust.GRADES:
+            names = adata.var_names[(adata.var["grade"].astype(str) == grade).to_numpy()]
+            names = names[names.isin(measured.var_names)]
+            if len(names) < FEWEST:
+                continue
             drawn = effect_agreement.bootstrap(
-                measured, predicted, names, **contrast, k=1, n_resamples=n_resamples, seed=seed
+                measured, adata, names, **contrast, k=1, n_resamples=n_resamples, seed=seed
             ).loc["effect_spearman"]
-            row |= {"spearman": drawn["value"], "lower": drawn["lower"], "upper": drawn["upper"]}
-        rows.append(row)
-    return pd.DataFrame(rows)
+            row = {"predictor": name, "grade": grade, "n_mirnas": len(names), "spearman": drawn["value"]}
+            rows.append(row | {"lower": drawn["lower"], "upper": drawn["upper"]})
+    return pd.DataFrame(rows, columns=["predictor", "grade", "n_mirnas", "spearman", "lower", "upper"])
 
 
 def load_cells(
@@ -205,6 +243,11 @@ def load_cells(
 def of_condition(adata: AnnData, condition_key: str, condition: str) -> AnnData:
     """The samples of one condition."""
     return adata[(adata.obs[condition_key].astype(str) == condition).to_numpy()].copy()
+
+
+def yes_or_no(grades: pd.Series, min_grade: str) -> np.ndarray:
+    """Whether each grade counts, in words."""
+    return np.where(trust.at_least(grades, min_grade), "yes", "no")
 
 
 def shown(per_mirna: pd.DataFrame, main: str, n: int = 15) -> pd.DataFrame:
@@ -253,84 +296,6 @@ def recovered(pairs: Pairs, table: pd.DataFrame) -> pd.DataFrame:
     found = table.set_index("mirna")[["effect", "finding"]]
     # The toy tells the change from the first condition to the second, which is the reference here.
     return truth[["kind"]].assign(planted=-truth["effect"]).join(found, how="inner")
-
-
-def headline(
-    pairs: Pairs,
-    measured: AnnData,
-    truth: pd.DataFrame,
-    agreed: pd.DataFrame,
-    grades: pd.DataFrame,
-    hubs: HubOverlap,
-    judged: Mapping[str, pd.DataFrame],
-    main: str,
-) -> dict[str, float | int | str]:
-    """Figures that the page quotes.
-
-    Parameters
-    ----------
-    pairs, measured, truth
-        Samples, those with the miRNAs looked at, and measured differences.
-    agreed, grades
-        Of :func:`agreement` and :func:`by_grade`.
-    hubs
-        Of :func:`sicmir.hub_overlap.overlap`.
-    judged
-        ``measured`` and ``predicted``: claims of :func:`sicmir.claims.judge`.
-    main
-        Predictor that the page goes by.
-    """
-    row, counts = agreed.loc[main], {name: claims.counts(table) for name, table in judged.items()}
-    alone = agreed["effect_spearman"].reindex([OTHERS, SHUFFLED])
-    told = judged["predicted"]
-    signed = told["effect"].notna() & ~told["reason"].str.startswith("not ")
-    same = np.sign(told["effect"]) == told["direction"].map(claims.DIRECTIONS)
-    donors = measured.obs.groupby("condition", observed=True)["donor"].nunique()
-    summary = hubs.summary
-    return {
-        "main": main,
-        "n_mirnas": measured.n_vars,
-        "n_samples": measured.n_obs,
-        "n_donors": int(measured.obs["donor"].nunique()),
-        "fewest": int(donors.min()),
-        "n_findings": int(truth["finding"].sum()),
-        "n_shared": pairs.n_shared,
-        "n_further": pairs.further_mirna.n_obs,
-        "n_counted": int(row["n_mirnas"]),
-        "spearman": float(row["effect_spearman"]),
-        "spearman_lower": float(row["effect_spearman_lower"]),
-        "spearman_upper": float(row["effect_spearman_upper"]),
-        "sign": float(row["sign_agreement"]),
-        "k": int(row["k"]),
-        "recall": float(row["top_k_recall"]),
-        "area_up": float(row["area_up"]),
-        "area_down": float(row["area_down"]),
-        "slope": float(row["slope"]),
-        "confirmed": float(row["confirmed"]),
-        "others_spearman": float(alone[OTHERS]),
-        "shuffled_spearman": float(alone[SHUFFLED]),
-        "grade_d": float(grades.set_index("grade").loc["D", "spearman"]),
-        "hub_donors": hubs.counts["n_donors"],
-        "hub_top": hubs.counts["top"],
-        "hub_mirnas": hubs.counts["n_mirnas"],
-        "hub_measured": hubs.counts["n_measured"],
-        "hub_predicted": hubs.counts["n_predicted"],
-        "hub_both": hubs.counts["n_both"],
-        "hub_overlap": int(summary.loc["overlap", "value"]),
-        "hub_by_lot": float(summary.loc["overlap", "by_lot"]),
-        "hub_by_draws": float(summary.loc["overlap", "by_draws"]),
-        "hub_overlap_p": float(summary.loc["overlap", "p"]),
-        "hub_spearman": float(summary.loc["spearman", "value"]),
-        "hub_spearman_draws": float(summary.loc["spearman", "by_draws"]),
-        "hub_spearman_p": float(summary.loc["spearman", "p"]),
-        "hub_z": float(summary.loc["measured_z", "value"]),
-        "hub_z_draws": float(summary.loc["measured_z", "by_draws"]),
-        "hub_z_p": float(summary.loc["measured_z", "p"]),
-        "n_claims": len(judged["measured"]),
-        "claims_signed": int(signed.sum()),
-        "claims_same": int((same & signed).sum()),
-        **{f"claims_{side}_{verdict}": n for side, found in counts.items() for verdict, n in found.items()},
-    }
 
 
 def first_hubs(hubs: HubOverlap, n: int = 5) -> Sequence[str]:

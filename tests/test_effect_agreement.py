@@ -104,6 +104,30 @@ def test_noise_agrees_by_chance_alone():
     assert abs(table.loc["effect_spearman", "value"]) < 0.2
 
 
+def test_halves_are_of_different_donors():
+    measured, _ = samples(8, n_mirnas=60, noise=1.5, seed=3)
+    table = effect_agreement.halves(measured, measured.var_names, k=10, n_splits=400, **CONTRAST)
+    wide = measured.to_df().set_index([measured.obs["condition"], measured.obs["donor"]])
+    differences = (wide.loc["tumour"] - wide.loc["normal"]).to_numpy()
+    rng, rho = np.random.default_rng(5), []
+    for _ in range(400):
+        order = rng.permutation(8)
+        rho.append(spearmanr(*(differences[part].mean(axis=0) for part in (order[:4], order[4:]))).statistic)
+    assert table.loc["effect_spearman", "value"] == pytest.approx(np.median(rho), abs=0.02)
+    assert set(table["n_donors"]) == {8}
+
+
+def test_halves_of_noise_do_not_agree():
+    # The mean over all other donors would agree perfectly, noise or not: over donors it is the effect itself.
+    rng = np.random.default_rng(0)
+    measured, _ = samples(10, n_mirnas=200)
+    measured.X = rng.uniform(5, 9, measured.shape)
+    table = effect_agreement.halves(measured, measured.var_names, k=10, **CONTRAST)
+    assert abs(table.loc["effect_spearman", "value"]) < 0.25
+    with pytest.raises(DataError, match="cannot be divided"):
+        effect_agreement.halves(samples(3, n_case=1)[0], measured.var_names[:40], k=5, **CONTRAST)
+
+
 def test_what_cannot_be_compared_is_refused():
     measured, predicted = samples(5)
     names = measured.var_names

@@ -1,0 +1,65 @@
+"""Outcomes are those of the table or planted ones, which the Cox model finds."""
+
+import pandas as pd
+import pytest
+
+from sicmir import outcome_sets, pair_sets, survival
+from sicmir.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def tumours():
+    pairs = pair_sets.load_pairs("toy")
+    return outcome_sets.all_measured(pairs, "tumour")
+
+
+def write(tmp_path, tumours, **columns):
+    donors = tumours.obs["donor"].unique()[:20]
+    table = pd.DataFrame({"donor": donors, "time": range(1, 21), "event": [1, 0] * 10})
+    path = tmp_path / "clinical.csv"
+    table.rename(columns=columns).to_csv(path, index=False)
+    return path, table
+
+
+def test_the_planted_mirna_decides_over_survival():
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA: no outcome"):
+        outcomes = outcome_sets.load_outcomes(None, "auto")
+    table = survival.cox(outcomes, "time", "event", stratum_key="cohort", min_grade="")
+    first = table.sort_values("p").iloc[0]
+    assert first["mirna"] == outcomes.uns["truth"]["decides"]
+    assert first["finding"]
+    assert table["finding"].sum() <= 2
+    curves = outcome_sets.halves(outcomes, first["mirna"])
+    assert set(curves["group"]) == {"low", "high"}
+    late = curves[curves["time"] <= curves["time"].median()].groupby("group")["survival"].min()
+    assert late["high"] < late["low"]
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"donor": "bcr_patient_barcode", "time": "OS.time", "event": "OS"}, {"donor": "patient"}]
+)
+def test_a_table_of_ones_own(tmp_path, tumours, names):
+    path, table = write(tmp_path, tumours, **names)
+    found = outcome_sets.load_outcomes(tumours, path)
+    known = table.set_index("donor")
+    assert found.obs["time"].tolist() == known.loc[found.obs["donor"], "time"].tolist()
+    assert set(found.obs["donor"]) == set(known.index)
+    assert not found.uns["sicmir"]["synthetic"] or "decides" not in found.uns["truth"]
+
+
+def test_tables_that_cannot_be_used(tmp_path, tumours):
+    path, table = write(tmp_path, tumours, time="months")
+    with pytest.raises(DataError, match="expected a column time or OS.time"):
+        outcome_sets.load_outcomes(tumours, path)
+    pd.concat([table, table]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="occurs twice"):
+        outcome_sets.load_outcomes(tumours, path)
+    table.assign(donor=[f"X{i}" for i in range(20)]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="none of its 20 donors"):
+        outcome_sets.load_outcomes(tumours, path)
+    with pytest.raises(DataError, match="no survival table"):
+        outcome_sets.load_outcomes(tumours, tmp_path / "none.csv")
+
+
+def test_only_the_condition_asked_for(tumours):
+    assert set(tumours.obs["condition"]) == {"tumour"}
