@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -140,6 +143,7 @@ def verify_published(
 
 @app.command(epilog="Example: sicmir predict cells.h5ad mirnas.h5ad --by cell_type,donor")
 def predict(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(
@@ -174,7 +178,13 @@ def predict(
         Literal["auto", "frozen", "rank", "cohort"], typer.Option(help="How values meet the training data.")
     ] = "auto",
     layer: Annotated[str, typer.Option(help="X, raw or a layer, where the wrong one is found.")] = "",
-    units: Annotated[str, typer.Option(help="Units, where they cannot be told, e.g. log2(TPM+1).")] = "",
+    units: Annotated[
+        str,
+        typer.Option(
+            help="Units, where they cannot be told: counts, CPM, TPM, CP10K, FPKM, RSEM, or a logarithm of "
+            "one, e.g. log1p(CP10K) or log2(TPM+1); log2(x+1) if no more is known."
+        ),
+    ] = "",
     model: Annotated[str, typer.Option(help="Folder of a model bundle.")] = "default",
     min_coverage: Annotated[float, typer.Option(help="Smallest share of the 977 genes.")] = 0.5,
     gene_key: Annotated[str, typer.Option(help="Column of var with the names of genes.")] = "",
@@ -206,16 +216,24 @@ def predict(
     Files of .h5ad and .zarr may be larger than memory. If a run is stopped, the same command goes on where it
     was; OUT appears when it is whole.
     """
+    from sicmir.result_files import tables_beside
     from sicmir.streaming import predict_file
 
+    # Several columns of one gene are dealt with, and told, by sicmir itself.
+    warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
     options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}
     options |= {"abstain": not keep_far, "chunk_size": chunk_size, "dtype": dtype, "scheduler": scheduler}
     options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
     options |= {"missing": missing}
-    done = predict_file(source, out, model, transform, _columns(by), _columns(summarise), **options)
+    try:
+        done = predict_file(source, out, model, transform, _columns(by), _columns(summarise), **options)
+    except SicmirError as error:
+        raise type(error)(_in_options(str(error), context)) from error
     if done.resumed:
         typer.echo(f"{done.resumed} rows were there from an earlier run.")
-    typer.echo(f"{done.summary}\nWritten to {out}.")
+    beside = ", ".join(table.name for table in tables_beside(done.path))
+    typer.echo(_in_options(done.summary, context))
+    typer.echo(f"Written to {out}{f'; beside it: {beside}' if beside else ''}.")
 
 
 @app.command(epilog="Example: sicmir doctor")
@@ -242,7 +260,7 @@ def run(
         Path | None,
         typer.Option(
             "--out",
-            help="Folder for the notebook and its tables [results/runs/PAGE-TIME].",
+            help="Folder for the notebook and its tables, if not results/runs/PAGE-TIME.",
             show_default=False,
         ),
     ] = None,
@@ -297,6 +315,26 @@ def book(
     if built.failures:
         typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)
         raise typer.Exit(1)
+
+
+def _in_options(text: str, context: typer.Context) -> str:
+    """Write what a message says of arguments of a function as options of the command."""
+    flags = {
+        "overwrite=True": "--overwrite",
+        "abstain=False": "--keep-far",
+        "intervals=False": "--no-intervals",
+    }
+    for argument, flag in flags.items():
+        text = text.replace(argument, flag)
+    for parameter in context.command.params:
+        name, option = str(parameter.name), parameter.opts[0]
+        if not option.startswith("--"):
+            continue
+        given = re.compile(rf"\b{name}=(?:'([^']*)'|([-\d.]+\b))")
+        text = given.sub(lambda found, to=option: f"{to} {shlex.quote(found[1] or found[2] or '')}", text)
+        if "_" in name:
+            text = re.sub(rf"\b{name}\b", option, text)
+    return text.replace("(by)", "(--by)")
 
 
 def _columns(texts: list[str] | None) -> list[str]:

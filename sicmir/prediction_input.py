@@ -149,7 +149,8 @@ def transform_for_units(bundle: Bundle, record: Units) -> tuple[TransformName, s
     if np.isnan(record.per) and record.n_genes < MIN_GENES:
         return (
             "rank",
-            f"The sum of {record.n_genes} genes is no library size, so that only their order counts.",
+            f"The sum of {record.n_genes} genes is no library size (at least {MIN_GENES} are needed): only "
+            "the order of genes within a sample counts.",
         )
     return "frozen", f"{record.units} can be brought to the library size of the training data."
 
@@ -230,10 +231,11 @@ def pooled(
 
     if not record.units:
         raise ParameterError(f"Cells can only be pooled in known units. {record.text()} {ADVICE}")
-    mode, how = ("sum", "summed up") if record.units == "counts" else ("mean", "averaged as linear values")
+    counts = record.units == "counts"
+    mode, how = ("sum", "sums") if counts else ("mean", f"means, in linear values, of {record.units}")
     pools = pseudobulk(data, by, record.source, min_cells, mode, missing, units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
-    return pools, replace(found, reasons=(f"Cells were {how}; of the cells, {record.text()}",))
+    return pools, replace(found, reasons=(f"Pools are {how} of cells.", *record.reasons))
 
 
 def check_duplicates(landmarks: Sequence[str], record: Units) -> None:

@@ -63,7 +63,7 @@ def described(
             "synthetic": bool(training.get("synthetic", False)),
         },
         "interval_level": float(bundle.card.get("interval_level", np.nan)),
-        "notes": np.array(_notes(bundle, rows["abstained"].mean(), made.transform), dtype=str),
+        "notes": np.array(_notes(bundle, made, rows["abstained"].mean(), "pseudobulk" in uns), dtype=str),
         "version": __version__,
     }
     return result
@@ -87,13 +87,21 @@ def _trust_columns(bundle: Bundle) -> pd.DataFrame:
     return table
 
 
-def _notes(bundle: Bundle, abstained: float, transform: str) -> list[str]:
+def _notes(bundle: Bundle, made: Decision, abstained: float, pooled: bool) -> list[str]:
+    few = "Nothing was predicted: " if abstained == 1 else "Most observations are abstained: "
     notes = {
-        "Most observations are abstained. Single cells hold too few reads to be judged alone: pool them by "
-        "cell type and donor (by). Otherwise look at the units.": abstained > 0.5,
-        "By 'cohort', what is predicted of an observation depends on those submitted with it.": transform
+        f"{few}single cells hold too few reads to be judged alone. If these are such, pool them by cell type "
+        "and donor (by). Otherwise look at the units.": abstained > 0.5 and not pooled,
+        f"{few}pools of few cells or reads are not judged (n_cells), nor are those unlike the training data, "
+        "which are bulk samples. Look at the units too.": abstained > 0.5 and pooled,
+        "Units were told by totals that all rows share; of a row alone they could not be told, and it would "
+        "be ranked. Say units to have rows independent of each other.": "every total" in made.record.units
+        and "The units were given." not in made.record.reasons
+        and not pooled,
+        "By 'cohort', what is predicted of an observation depends on those submitted with it.": made.transform
         == "cohort",
-        "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM,
+        "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM
+        and abstained < 1,
         f"The predictions are in the unit {bundle.units}, not {LOG2_RPM}.": bundle.units != LOG2_RPM,
         "The model has no prediction intervals: lower and upper are NaN.": not has_intervals(bundle),
         "The model has no trust table: how far each miRNA can be believed is not known.": bundle.trust
@@ -137,5 +145,6 @@ def summary(predicted: AnnData) -> str:
         f"{(abstained & ~few).sum()} far from the training data.",
     ]
     if "in_domain" in obs:
-        lines.append(f"Flagged as not in the domain of the model: {int((~obs['in_domain']).sum())}.")
+        odd = int((~abstained & ~obs["in_domain"].to_numpy(dtype=bool)).sum())
+        lines.append(f"Of those predicted, {odd} are unlike most of the training data (in_domain is false).")
     return "\n".join([*lines, *record["notes"]])

@@ -179,6 +179,11 @@ def _files_there(path: Path) -> list[Path]:
     return [path, *(file for file in files[1:] if file.name.removeprefix(f"{path.stem}_") in found)]
 
 
+def tables_beside(path: Path) -> list[Path]:
+    """Tables of a result beside it, in ``.parquet`` or ``.csv``."""
+    return [file for file in _files_there(path)[1:] if file.exists()]
+
+
 def _touches(file: Path, source: Path) -> bool:
     """Whether to replace ``file`` would change or remove ``source``."""
     # Unlike Path.resolve, realpath bears links that lead in a circle.

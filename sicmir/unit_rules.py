@@ -58,7 +58,10 @@ def judge(
     if total and (units in LINEAR or not (usual or (hint and logs))):
         return record(units, "", per, f"The totals of all genes are even, {total:.6g}.")
     if not logs:
-        why = f"Values of {MAX_LOG:g} and more are no logarithms, and the totals are uneven."
+        why = (
+            f"Values of {MAX_LOG:g} and more are no logarithms, and the totals are uneven. If these are "
+            "counts that were corrected or estimated, as by SoupX or salmon, say so by units='counts'."
+        )
         return record(UNKNOWN, "", np.nan, why)
     fitting = usual or [name for name, found in even.items() if found]
     if len(fitting) == 1 and hint in ("", fitting[0]):

@@ -39,9 +39,9 @@ N_JUDGED = 500
 """Rows that are looked at."""
 
 ADVICE = (
-    "Say them by units: counts, CPM, TPM, CP10K, FPKM, RSEM or a logarithm of one, as log1p(CP10K) or "
-    "log2(TPM + 1), or log2(x + 1) if no more is known; or name a layer with counts by layer. Array "
-    "intensities have no such units: only their order counts, by transform='rank'."
+    "Say them: counts, CPM, TPM, CP10K, FPKM or RSEM, as units='TPM', or a logarithm of one, as "
+    "units='log1p(CP10K)', or units='log2(x + 1)' if no more is known; or choose a layer of counts, as "
+    "layer='counts'. Array intensities have no such units: take transform='rank', as only their order counts."
 )
 """What to do where units cannot be told."""
 
@@ -275,8 +275,8 @@ def _examine(adata: AnnData, source: str, given: str) -> Units:
         named = parse(given)
         if named is None:
             raise ParameterError(
-                f"units={given!r} are not known; expected one of {', '.join(LINEAR)}, or log1p(…), "
-                "log2(… + 1) or log10(… + 1) of these."
+                f"units={given!r} are not known; expected {', '.join(LINEAR)}; or log1p(…), log2(… + 1) or "
+                "log10(… + 1) of one."
             )
         if (low < 0 and named[0] != SIGNED) or (named[1] and high > MOST_LOG2):
             raise DataError(f"{source} cannot be {given}: {seen}")

@@ -256,6 +256,35 @@ def test_predict_summarises_groups_of_cells(counts, model, tmp_path):
     assert "Give either by" in both.stderr
 
 
+def test_messages_of_predict_name_the_options_of_the_command(counts, model, tmp_path):
+    cells, out = str(tmp_path / "cells.h5ad"), tmp_path / "out.csv"
+    done = call("predict", cells, str(out), "--model", model)
+    assert done.exit_code == 0, done.output
+    names = "out_lower.csv, out_upper.csv, out_samples.csv, out_mirnas.csv, out_about.json"
+    assert f"Written to {out}; beside it: {names}." in done.output
+    adata = counts.copy()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(object).where(np.arange(34) > 0)
+    adata.write_h5ad(tmp_path / "gaps.h5ad")
+    adata.var_names = [f"g{i}" for i in range(adata.n_vars)]
+    adata.write_h5ad(tmp_path / "names.h5ad")
+    adata = small.samples(logarithm=lambda x: np.log2(x * np.linspace(1, 3, len(x))[:, None] + 1))
+    adata.write_h5ad(tmp_path / "logs.h5ad")
+    for arguments, told in (
+        ((cells, out), "or overwrite it by --overwrite."),
+        (("gaps.h5ad", "o.h5ad", "--by", "cell_type"), "leave them out by --missing drop"),
+        (("names.h5ad", "o.h5ad"), "choose the column that holds them by --gene-key"),
+        (("names.h5ad", "o.h5ad"), "lower --min-coverage"),
+        (("cells.h5ad", "o.h5ad", "--by", "cohort", "--min-cells", "0"), "--min-cells 0: expected 1 or more"),
+        (("logs.h5ad", "o.h5ad", "--by", "cohort"), "as --units 'log1p(CP10K)', or --units 'log2(x + 1)'"),
+        (("logs.h5ad", "o.h5ad", "--by", "cohort"), "take --transform rank"),
+        (("cells.h5ad", "o.h5ad", "--layer", "x"), "--layer x: there is no such matrix"),
+    ):
+        source, target, *options = arguments
+        done = call("predict", str(tmp_path / source), str(tmp_path / target), *options, "--model", model)
+        assert done.exit_code == 1
+        assert told in done.stderr
+
+
 def test_predict_refuses_before_it_works(counts, tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "load_model", None)
     (tmp_path / "out.h5ad").write_text("mine")

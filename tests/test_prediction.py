@@ -364,7 +364,9 @@ def test_pools_are_predicted_from_their_summed_counts(bundle):
     record = found.uns["sicmir"]
     assert record["pseudobulk"]["mode"] == "sum"
     assert record["units_record"]["units"] == "counts"
-    assert "Cells were summed up; of the cells, X is read as counts" in record["units_record"]["reasons"][0]
+    told = prediction.summary(found)
+    assert "X is read as counts. Pools are sums of cells. 34 rows of 6000 genes" in told
+    assert told.count("read as counts") == 1
     assert predict(adata, bundle, by=by, min_cells=1, progress=False).n_obs == 4
     one = predict(adata, bundle, by="cohort", progress=False)
     dense = adata.X.toarray().astype(float)
@@ -381,7 +383,7 @@ def test_pools_without_counts_are_means_of_linear_values(bundle):
     log2 = np.log2(np.array(means) + 1).astype(np.float32)
     close(found.X, predict_block(bundle, log2, "frozen").predicted, 1e-3)
     assert found.uns["sicmir"]["pseudobulk"]["mode"] == "mean"
-    assert "log1p(CP10K)" in found.uns["sicmir"]["units_record"]["reasons"][0]
+    assert "Pools are means, in linear values, of log1p(CP10K) of cells" in prediction.summary(found)
 
 
 def test_pooling_needs_units_and_labels(bundle):
@@ -446,7 +448,7 @@ def test_values_of_unknown_units_are_ranked(bundle, rows):
     assert (record["transform"], record["units_record"]["units"]) == ("rank", "")
     assert "order of genes" in record["transform_reason"]
     assert "X is read as values of unknown units" in prediction.summary(found)
-    with pytest.raises(ParameterError, match="'frozen' needs units.*Say them by units"):
+    with pytest.raises(ParameterError, match="'frozen' needs units.*Say them: counts"):
         predict(adata, bundle, transform="frozen", progress=False)
     with pytest.raises(ParameterError, match="units='TPN' are not known"):
         predict(adata, bundle, units="TPN", progress=False)
@@ -530,6 +532,42 @@ def test_single_cells_of_few_reads_are_abstained_with_advice_and_pools_are_not(b
     assert "pool them" not in " ".join(pools.uns["sicmir"]["notes"])
     expected = predict_block(bundle, np.log2(linear[:, :977] + 1), "frozen").predicted
     assert np.sqrt(((pools.X - expected) ** 2).mean()) < 0.5
+
+
+def test_advice_fits_what_was_abstained(bundle):
+    adata = small.counts()
+    adata.X = adata.X[:, np.random.default_rng(0).permutation(adata.n_vars)]
+    for by in (None, ["cohort"]):
+        found = predict(adata, bundle, by=by, progress=False)
+        assert found.obs["abstained"].all()
+        told = prediction.summary(found)
+        assert "Nothing was predicted: " in told
+        assert "set to 0" not in told
+        assert ("pool them" in told) == (by is None)
+        assert ("pools of few cells" in told) == (by is not None)
+    kept = predict(adata, bundle, abstain=False, progress=False)
+    told = prediction.summary(kept)
+    assert "34 are unlike most of the training data" in told and "set to 0" in told
+
+
+def test_corrected_counts_are_counts_if_that_is_said(bundle):
+    adata = small.counts()
+    expected = predict(adata, bundle, progress=False)
+    adata.X = adata.X * 0.97
+    assert "say so by units='counts'" in prediction.summary(predict(adata, bundle, progress=False))
+    close(predict(adata, bundle, units="counts", progress=False).X, expected.X, 1e-3)
+
+
+def test_units_that_rest_on_other_rows_are_told(bundle):
+    adata = small.samples(per=3e5, logarithm=np.log1p)
+    found = predict(adata, bundle, progress=False)
+    assert found.uns["sicmir"]["units_record"]["units"].startswith("log1p(linear, every total")
+    assert "a row alone they could not be told" in prediction.summary(found)
+    told = prediction.summary(predict(adata, bundle, units="log1p(linear, every total 300000)"))
+    assert "a row alone" not in told
+    for per in (1e4, 1e6):
+        told = prediction.summary(predict(small.samples(per=per), bundle, progress=False))
+        assert "a row alone" not in told
 
 
 def test_empty_cells_are_abstained(bundle):

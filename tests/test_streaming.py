@@ -573,5 +573,5 @@ def test_a_column_that_cannot_be_written_is_told_before_the_work(counts, model, 
         return made
 
     monkeypatch.setattr(file_input, "prepare", with_mixed_column)
-    with pytest.raises(DataError, match="column 'odd' of obs mixes kinds"):
+    with pytest.raises(DataError, match="column 'odd' of obs holds mixed values"):
         predict_file(tmp_path / "in.csv", tmp_path / "out.zarr", model)

@@ -76,7 +76,7 @@ def test_rounded_tpm_is_still_tpm(counts):
     ],
 )
 def test_what_cannot_be_told_is_asked_for(counts, make, words):
-    with pytest.raises(ParameterError, match=rf"units cannot be told.*{words}.*Say them by units"):
+    with pytest.raises(ParameterError, match=rf"units cannot be told.*{words}.*Say them: counts"):
         recognise(table(make(counts)))
 
 
