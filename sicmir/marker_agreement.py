@@ -23,6 +23,9 @@ MIN_EFFECT = 1.0
 MIN_AUROC = 0.9
 """Share of pairs of libraries, one of the type and one of another, that must be in the order of the means."""
 
+ALL = "all"
+"""Name of all cell types together in a table."""
+
 COLUMNS = ("cell_type", "mirna", "grade", "measured", "predicted", "lower", "upper", "agrees")
 
 
@@ -115,12 +118,14 @@ def summary(judged: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``cell_type`` ("all" for all of them), ``grade, n, agree, share``; without rows where nothing was
+        ``cell_type`` ("all" for all of them, first), ``grade, n, agree, share``; no rows where nothing was
         judged.
     """
-    groups = pd.concat([judged, judged.assign(cell_type="all")]).groupby(["grade", "cell_type"], sort=True)
-    found = groups["agrees"].agg(n="size", agree="sum", share="mean").reset_index()
+    parts = [judged.assign(cell_type=ALL), judged]
+    tables = [part.groupby(["grade", "cell_type"], sort=True)["agrees"] for part in parts]
+    found = pd.concat([table.agg(n="size", agree="sum", share="mean").reset_index() for table in tables])
     found[["n", "agree"]] = found[["n", "agree"]].astype(int)
+    found = found.sort_values("grade", kind="stable").reset_index(drop=True)
     return found[["cell_type", "grade", "n", "agree", "share"]]
 
 
@@ -128,6 +133,29 @@ def share(judged: pd.DataFrame, grades: str = "A") -> tuple[int, int]:
     """Signs that agree, and signs that were judged, of some grades."""
     chosen = judged[judged["grade"].isin(list(grades))]
     return int(chosen["agrees"].sum()), len(chosen)
+
+
+def share_of_clusters(judged: pd.DataFrame, clusters: pd.Series, grades: str = "A") -> tuple[float, int]:
+    """Share of signs that agree when miRNAs that are transcribed together count once.
+
+    Parameters
+    ----------
+    judged
+        As :func:`signs` gives it.
+    clusters
+        Genomic cluster of each miRNA, "" for none, as :func:`sicmir.stats.markers` tells it.
+    grades
+        Grades that are judged.
+
+    Returns
+    -------
+    The mean over cell types and clusters of the share within each, NaN for none; and their number.
+    """
+    chosen = judged[judged["grade"].isin(list(grades))]
+    own = chosen["mirna"].map(clusters).fillna("")
+    unit = own.where(own != "", chosen["mirna"]).to_numpy()
+    each = chosen["agrees"].astype(float).groupby([chosen["cell_type"].to_numpy(), unit]).mean()
+    return float(each.mean()) if len(each) else float("nan"), len(each)
 
 
 def renamed(contrasts: pd.DataFrame, markers: pd.DataFrame, grades: str = "A") -> pd.DataFrame:

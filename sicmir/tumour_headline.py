@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import cell_annotation, claims, marker_agreement, pool_table, tumour_sets
+from sicmir import cell_annotation, claims, marker_agreement, pool_table, stats, tumour_sets, tumour_study
 from sicmir.model import Bundle
-
-PANCREATIC = "PAAD"
-"""What TCGA calls its cohort of pancreatic adenocarcinomas."""
 
 
 def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> pd.DataFrame:
@@ -46,6 +45,46 @@ def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(list(figures.items()), columns=["figure", "value"])
 
 
+def repeated(
+    good: AnnData,
+    markers: Mapping[str, Sequence[str]],
+    bundle: Bundle,
+    contrasts: pd.DataFrame,
+    settings: Iterable[tuple[float, int]],
+    transform: str = "auto",
+    min_cells: int = 10,
+) -> pd.DataFrame:
+    """Agreement of signs when cells are clustered otherwise: all steps from the clusters on, again.
+
+    Parameters
+    ----------
+    good
+        Cells that passed quality control.
+    markers, bundle, transform, min_cells
+        As for the page.
+    contrasts
+        Of :func:`sicmir.marker_agreement.measured_contrasts`.
+    settings
+        Resolution and seed of each repeat.
+
+    Returns
+    -------
+    DataFrame
+        A row a repeat: ``resolution, seed, n_clusters, unassigned`` (cells), ``pools`` predicted, ``agree``
+        and ``n`` signs of grade A. Without rows for cells whose types were given.
+    """
+    rows = []
+    for resolution, seed in settings if "cell_type" not in good.obs else ():
+        cells, _, names = tumour_study.annotate(good, markers, resolution, seed)
+        _, kept = tumour_study.predict_pools(cells, bundle, transform, min_cells)
+        judged = marker_agreement.signs(contrasts, stats.markers(kept))
+        unassigned = int((cells.obs["cell_type"] == cell_annotation.UNASSIGNED).sum())
+        agree, n = marker_agreement.share(judged, "A")
+        rows.append((resolution, seed, len(names), unassigned, kept.n_obs, agree, n))
+    columns = ["resolution", "seed", "n_clusters", "unassigned", "pools", "agree", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def headline(
     quality: pd.DataFrame,
     names: pd.DataFrame,
@@ -80,13 +119,17 @@ def headline(
     agree_b, n_b = marker_agreement.share(judged, "B")
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
     counts = claims.counts(verdicts)
+    clusters = markers.drop_duplicates("mirna").set_index("mirna")["cluster"]
+    by_cluster, n_clusters = marker_agreement.share_of_clusters(judged, clusters)
     others = orders["share"].iloc[1:]
-    largest = (
-        separated.loc[separated[["n_case", "n_reference"]].min(axis=1).idxmax()] if len(separated) else None
-    )
+    donors = separated[["n_case", "n_reference"]]
+    # The comparison with most donors on its smaller side, then in all.
+    order = pd.DataFrame({"least": donors.min(axis=1), "all": donors.sum(axis=1)})
+    first = order.sort_values(["least", "all"], ascending=False, kind="stable").index
+    largest = separated.loc[first[0]] if len(separated) else None
     unnamed = names.loc[names["cell_type"] == cell_annotation.UNASSIGNED, "n_cells"].sum()
     return {
-        "trained_on": "" if PANCREATIC in cohorts else "not",
+        "trained_on": "" if tumour_study.PANCREATIC in cohorts else "not",
         "n_barcodes": int(quality["barcodes"].sum()),
         "n_cells": int(quality["cells"].sum()),
         "n_donors": len(quality),
@@ -101,6 +144,8 @@ def headline(
         "sign_agree": agree,
         "sign_n": n,
         "sign_share": agree / n if n else float("nan"),
+        "sign_share_clusters": by_cluster,
+        "sign_n_clusters": n_clusters,
         "sign_share_b": agree_b / n_b if n_b else float("nan"),
         "sign_n_b": n_b,
         "sign_place": marker_agreement.place(orders),

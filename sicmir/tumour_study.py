@@ -28,6 +28,9 @@ PAGE = "31_pdac"
 REGIONS = "cancer against pancreas"
 """Contrast of the claims about tumours, judged by two regions of a section."""
 
+PANCREATIC = "PAAD"
+"""What TCGA calls its cohort of pancreatic adenocarcinomas."""
+
 LIMITS = ("lower_total", "upper_total")
 """Limits by which claims about cell types are judged: they hold the errors of prediction too."""
 
@@ -117,10 +120,14 @@ def gene_key(cells: AnnData) -> str:
 
 
 def training(bundle: Bundle) -> pd.DataFrame:
-    """What the model was trained on, to see that nothing of the page was: cohorts with their samples."""
+    """What the model was trained on, to see that nothing of the page was: one row a fact."""
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
-    rows = sorted(cohorts.items(), key=lambda item: (-item[1], item[0]))
-    return pd.DataFrame(rows, columns=["cohort", "samples"])
+    facts = {
+        "samples": sum(cohorts.values()),
+        "cohorts": ", ".join(f"{name} {n}" for name, n in sorted(cohorts.items())) or "not stated",
+        f"pancreatic carcinomas ({PANCREATIC})": cohorts.get(PANCREATIC, 0),
+    }
+    return pd.DataFrame(list(facts.items()), columns=["trained on", ""])
 
 
 def top_markers(table: pd.DataFrame, n: int = 4) -> list[str]:
@@ -134,18 +141,7 @@ def marker_table(table: pd.DataFrame, n: int = 4) -> pd.DataFrame:
     """First miRNAs of each cell type, those not greyed, by the size of the difference upwards."""
     good = table[~table["greyed"].astype(bool) & (table["effect"] > 0)]
     first = good.sort_values("effect", ascending=False, kind="stable").groupby("cell_type", sort=True).head(n)
-    columns = [
-        "cell_type",
-        "mirna",
-        "effect",
-        "lower",
-        "upper",
-        "q",
-        "n_case",
-        "grade",
-        "exceeds_error",
-        "reason",
-    ]
+    columns = ["cell_type", "mirna", "effect", "lower", "upper", "q", "n_case", "grade", "exceeds_error"]
     return first[[name for name in columns if name in first]].sort_values(
         ["cell_type", "effect"], ascending=[True, False], kind="stable"
     )
@@ -198,7 +194,7 @@ def by_tissue(tissues: AnnData, kept: AnnData, mirnas: str, tissue: str) -> pd.D
     Returns
     -------
     DataFrame
-        A row for each miRNA that was measured: ``mirna``; ``measured_in_tissue`` and ``elsewhere``, mean
+        A row for each miRNA that was measured: ``mirna``; ``in_tissue`` and ``elsewhere``, mean
         and median over tissues of log2(RPM + 1); ``place`` of the tissue among all ``n_tissues``, 1 for the
         highest; and ``model`` (name there), ``lowest`` and ``highest`` median of a cell type as predicted,
         ``grade``. NaN or "" where there is none.
@@ -219,7 +215,7 @@ def by_tissue(tissues: AnnData, kept: AnnData, mirnas: str, tissue: str) -> pd.D
         rows.append(
             {
                 "mirna": found[0],
-                "measured_in_tissue": values.get(tissue, np.nan),
+                "in_tissue": values.get(tissue, np.nan),
                 "elsewhere": values.drop(tissue, errors="ignore").median(),
                 "place": int((values >= values[tissue]).sum()) if there else pd.NA,
                 "n_tissues": len(values),
@@ -229,7 +225,8 @@ def by_tissue(tissues: AnnData, kept: AnnData, mirnas: str, tissue: str) -> pd.D
                 "grade": str(kept.var.loc[own[0], "grade"]) if own else "",
             }
         )
-    return pd.DataFrame(rows)
+    columns = ["mirna", "in_tissue", "elsewhere", "place", "n_tissues", "model", "lowest", "highest", "grade"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def network_type(kept: AnnData, wanted: str, markers: Mapping[str, Sequence[str]]) -> str:

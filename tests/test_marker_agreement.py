@@ -71,6 +71,27 @@ def test_true_signs_agree_and_reversed_ones_do_not(libraries):
     assert table.loc[table["cell_type"] != "all", "n"].sum() == len(judged)
 
 
+def test_all_cell_types_come_first_and_clusters_count_once():
+    judged = pd.DataFrame(
+        {
+            "cell_type": ["a", "a", "a", "b", "b"],
+            "mirna": ["m1", "m2", "m3", "m1", "m4"],
+            "grade": ["A", "A", "A", "A", "B"],
+            "agrees": [True, False, True, True, False],
+        }
+    )
+    table = marker_agreement.summary(judged)
+    assert table["cell_type"].tolist() == ["all", "a", "b", "all", "b"]
+    assert table["agree"].tolist() == [3, 2, 1, 0, 0]
+    clusters = pd.Series({"m1": "c1", "m2": "c1", "m3": "", "m4": "c2"})
+    # a: m1 and m2 as one (half), m3; b: m1.
+    assert marker_agreement.share_of_clusters(judged, clusters) == (pytest.approx(2.5 / 3), 3)
+    assert marker_agreement.share_of_clusters(judged, clusters, "AB") == (pytest.approx(2.5 / 4), 4)
+    share, n = marker_agreement.share_of_clusters(judged, clusters, "D")
+    assert np.isnan(share)
+    assert n == 0
+
+
 def test_the_right_names_come_first(libraries):
     contrasts = marker_agreement.measured_contrasts(libraries)
     orders = marker_agreement.renamed(contrasts, markers_from(libraries, noise=1.0))

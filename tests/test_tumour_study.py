@@ -13,6 +13,7 @@ from sicmir import (
     cell_quality,
     claims,
     data,
+    marker_agreement,
     paths,
     spatial,
     stats,
@@ -73,6 +74,19 @@ def test_planted_mirnas_of_the_pools_are_predicted(toy, predicted):
     real = toy[0].copy()
     del real.obs["planted"]
     assert "no planted truth" in tumour_headline.planted(real, pools).iloc[0, 0]
+
+
+def test_clustering_again_repeats_every_step(toy, predicted):
+    named, _, _, model = toy
+    contrasts = marker_agreement.measured_contrasts(tumour_sets.load_libraries(model))
+    cells = named.copy()
+    del cells.obs["cell_type"], cells.obs["cluster"]
+    found = tumour_headline.repeated(cells, tumour_sets.toy_markers(), model, contrasts, [(1.5, 0)])
+    judged = marker_agreement.signs(contrasts, stats.markers(predicted[1]))
+    assert (found.loc[0, "agree"], found.loc[0, "n"]) == marker_agreement.share(judged, "A")
+    assert found.loc[0, "pools"] == predicted[1].n_obs
+    assert found.loc[0, "unassigned"] == (named.obs["cell_type"] == UNASSIGNED).sum()
+    assert tumour_headline.repeated(named, {}, model, contrasts, [(1.5, 0)]).empty
 
 
 def test_given_types_are_kept(toy):
@@ -140,14 +154,17 @@ def test_tissues_stand_beside_what_was_predicted(predicted):
     name = kept.var_names[0]
     found = tumour_study.by_tissue(tissues, kept, f"{name}, no-such", "type A").iloc[0]
     values = tissues.to_df().groupby(tissues.obs["cell_type"].to_numpy())[name].mean()
-    assert found["measured_in_tissue"] == pytest.approx(values["type A"])
+    assert found["in_tissue"] == pytest.approx(values["type A"])
     assert found["elsewhere"] == pytest.approx(values.drop("type A").median())
     assert found["place"] == (values >= values["type A"]).sum()
     by_type = kept.to_df()[name].groupby(kept.obs["cell_type"].to_numpy()).median()
     assert (found["lowest"], found["highest"]) == pytest.approx((by_type.min(), by_type.max()))
     absent = tumour_study.by_tissue(tissues, kept, name, "pancreas").iloc[0]
-    assert np.isnan(absent["measured_in_tissue"])
+    assert np.isnan(absent["in_tissue"])
     assert absent["place"] is pd.NA
+    nothing = tumour_study.by_tissue(tissues, kept, "no-such", "type A")
+    assert nothing.empty
+    assert "place" in nothing
 
 
 def test_the_toy_section_has_a_quarter_for_each_type():
