@@ -63,7 +63,7 @@ def intervals(table: pd.DataFrame, cell_types: Iterable[str]) -> Figure:
         known = part.iloc[0]
         ax.set_title(f"{name}\ngrade {known['grade']}, r {known['within_r']:.2f} within cancer")
         ax.set_yticks(list(places.values()), [pool.replace("|", ", ") for pool in places], fontsize="small")
-        ax.set_xlim(-0.5, None)
+        ax.set(xlim=(-0.5, None), ylim=(-0.6, len(places) - 0.4))
     for ax in axes.flat[len(names) :]:
         ax.remove()
     figure.supxlabel("predicted, log2(RPM+1), with its interval", fontsize="medium")

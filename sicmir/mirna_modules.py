@@ -141,7 +141,12 @@ def described(networks: Mapping[str, Network]) -> pd.DataFrame:
     """One row a network: its edges, whether they are significant, and its division; then what is shared."""
     rows = []
     for name, one in networks.items():
-        row = {"network": name, "edges": len(one.edges), "of": one.n_tested, "significant": one.significant}
+        row = {
+            "network": name,
+            "edges": len(one.edges),
+            "of": one.n_tested,
+            "significant": "yes" if one.significant else "no",
+        }
         quality = one.quality
         row |= {"modules": int(quality["n_modules"]), "modularity": quality["modularity"]}
         rows.append(

@@ -31,7 +31,7 @@ def test_without_significant_edges_the_smallest_p_are_shown_and_told(edges):
     assert found.edges["p"].max() <= rest.loc[rest["weight"] > 0, "p"].min()
     row = found.edges.iloc[0]
     assert found.graph.edges[row["mirna"], row["gene"]]["q"] == row["p"]
-    assert mirna_modules.described({"a": found})["significant"].tolist() == [False]
+    assert mirna_modules.described({"a": found})["significant"].tolist() == ["no"]
 
 
 def test_the_set_of_a_module_is_the_one_it_was_made_of(edges):
