@@ -135,15 +135,18 @@ def check_sums(rows: sparse.csr_matrix, named: tuple[str, str, float], told: str
         Beginning with ``told``.
     """
     units, logarithm, per = named
-    if units == "counts" and rows.nnz and rows.max() < MAX_LOG and (rows.data % 1 != 0).any():
+    # Linear values of few genes may be low; those of a whole transcriptome, or of cells in counts, are not.
+    free = np.isnan(per) or per == TRAINING_TOTAL
+    linear = units == "counts" or (free and not logarithm and units != SIGNED and rows.shape[1] >= MIN_GENES)
+    if linear and rows.nnz and rows.max() < MAX_LOG and (rows.data % 1 != 0).any():
         raise DataError(f"{told} They look like logarithms; name these, for example log1p(CP10K).")
-    if np.isnan(per) or per == TRAINING_TOTAL:  # the totals of RSEM vary from sample to sample
+    if free:  # the totals of RSEM vary from sample to sample
         return
-    linear = rows.astype(np.float64)
+    values = rows.astype(np.float64)
     if logarithm:
-        linear.data = np.expm1(linear.data * np.log(LOGARITHMS[logarithm][1]))
-    linear.data = np.nan_to_num(linear.data)
-    totals = np.asarray(linear.sum(axis=1)).ravel()
+        values.data = np.expm1(values.data * np.log(LOGARITHMS[logarithm][1]))
+    values.data = np.nan_to_num(values.data)
+    totals = np.asarray(values.sum(axis=1)).ravel()
     total = np.median(totals[totals > 0]) if (totals > 0).any() else per
     if total > 1.1 * per or (rows.shape[1] >= MIN_GENES and total < 0.5 * per):
         raise DataError(

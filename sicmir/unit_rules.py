@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from sicmir.unit_names import LINEAR, LOGARITHMS, MAX_LOG, SIGNED, UNKNOWN, Units, log_name
+from sicmir.unit_names import LINEAR, LOGARITHMS, MAX_LOG, MIN_GENES, SIGNED, UNKNOWN, Units, log_name
 
 EVEN = 0.02
 """Row totals are even if their 5th and 95th percentile differ by less than this share of the median."""
@@ -19,6 +19,9 @@ MIN_PEAK = 100.0
 Measured, median over samples: 135 to 500 in linear cells, pools and tumours; 1.7 to 48 in logarithms, those
 after quantile normalisation included, which make all totals even.
 """
+
+MOST_FLAT = 1e4
+"""Most reads of a row of whole numbers below 25: of 10,000 reads of a cell, some gene has more than 100."""
 
 
 def judge(
@@ -47,6 +50,11 @@ def judge(
     if (values == np.round(values)).all():
         if values.max() == 1:
             return record("", "", np.nan, "There is no value but 0 and 1.")
+        if _rounded(rows, values):
+            why = (
+                f"Whole numbers below {MAX_LOG:g} that sum up to more than {MOST_FLAT:g} are no counts: they "
+            )
+            return record("", "", np.nan, f"{why}look like logarithms that were rounded.")
         return record("counts", "", np.nan, "All values are whole numbers.")
     logs = LOGARITHMS if values.max() < MAX_LOG else {}
     total = _even_total(rows, 1.0) if not logs or _peak(rows) >= MIN_PEAK else 0.0
@@ -78,6 +86,12 @@ def judge(
     else:
         why += "no base makes the totals even."
     return record("", "", np.nan, why)
+
+
+def _rounded(rows: sparse.csr_matrix, values: np.ndarray) -> bool:
+    """Whether whole numbers are too flat for counts: of so many reads, some gene has more."""
+    sums = np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel()
+    return values.max() < MAX_LOG and rows.shape[1] >= MIN_GENES and np.median(sums) > MOST_FLAT
 
 
 def _peak(rows: sparse.csr_matrix) -> float:

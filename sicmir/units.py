@@ -55,7 +55,7 @@ def recognise(adata: AnnData, layer: str = "", units: str = "") -> Units:
     nothing. Up to 500 evenly spaced rows are judged, on all genes:
 
     - negative values: z-scores or log ratios;
-    - whole numbers: counts;
+    - whole numbers: counts, unless below 25 with sums above 10,000, as logarithms that were rounded;
     - even totals: CPM or TPM (a million; the two cannot be told apart), CP10K (10,000) or another total; but
       not where values are below 25 and none stands out, as in logarithms after quantile normalisation;
     - values from 25 up: linear, of unknown units;

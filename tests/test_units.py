@@ -213,6 +213,15 @@ def test_logarithms_after_quantile_normalisation_are_not_taken_for_linear_values
     assert recognise(linear).units.startswith("linear, every total")
 
 
+def test_logarithms_that_were_rounded_are_no_counts(counts):
+    deep = counts[:5] + counts[5:10] + 20
+    rounded = np.rint(np.log2(per(deep, 1e6) + 1))
+    record = look(table(rounded))
+    assert record.units == ""
+    assert "logarithms that were rounded" in record.text()
+    assert recognise(table(np.minimum(counts, 20))).units == "counts"  # few reads
+
+
 def test_logarithms_that_were_recorded_are_not_taken_again_for_even_totals():
     """One gene stands out so far that the values alone pass for linear ones."""
     values = array(mean=0.1) / 100
@@ -272,6 +281,12 @@ def test_units_that_the_sums_of_rows_contradict(counts):
             recognise(table(values), units=given)
     with pytest.raises(DataError, match="look like logarithms"):
         recognise(table(np.log1p(share * 1e4)), units="counts")
+    for given in ("FPKM", "RSEM", "linear, unknown"):
+        with pytest.raises(DataError, match="look like logarithms"):
+            recognise(table(np.log1p(share * 1e4)), units=given)
+        low = table((np.log1p(share * 1e4))[:, :4000])  # few genes may all be low
+        assert recognise(low, units=given).units == given
+        assert recognise(table(share * 1e5), units=given).units == given
     few = table(share * 1e6)[:, :4000].copy()  # what is left out of a table of few genes is not known
     assert recognise(few, units="CPM").units == "CPM"
 
