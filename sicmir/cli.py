@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from sicmir import __version__
+from sicmir.cli_options import Pairs, columns, in_options
 from sicmir.errors import SicmirError
 
 
@@ -39,21 +38,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-class _Pairs(TyperCommand):
-    """Command whose option ``-p`` takes a name and a value, as papermill's does; typer has no such option."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        joined, rest = [], iter(args)
-        for argument in rest:
-            joined.append(argument)
-            if argument == "-p":
-                name, value = next(rest, None), next(rest, None)
-                if value is None:
-                    raise typer.BadParameter("-p takes a name and a value, e.g. -p seed 3.")
-                joined.append(f"{name}={value}")
-        return super().parse_args(ctx, joined)
 
 
 def _version(asked: bool) -> None:
@@ -226,13 +210,13 @@ def predict(
     options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
     options |= {"missing": missing}
     try:
-        done = predict_file(source, out, model, transform, _columns(by), _columns(summarise), **options)
+        done = predict_file(source, out, model, transform, columns(by), columns(summarise), **options)
     except SicmirError as error:
-        raise type(error)(_in_options(str(error), context)) from error
+        raise type(error)(in_options(str(error), context)) from error
     if done.resumed:
         typer.echo(f"{done.resumed} rows were there from an earlier run.")
     beside = ", ".join(table.name for table in tables_beside(done.path))
-    typer.echo(_in_options(done.summary, context))
+    typer.echo(in_options(done.summary, context))
     typer.echo(f"Written to {out}{f'; beside it: {beside}' if beside else ''}.")
 
 
@@ -248,7 +232,7 @@ def doctor(
     raise typer.Exit(0 if found.well else 1)
 
 
-@app.command(cls=_Pairs, epilog="Example: sicmir run 10_training -p dataset toy -p seed 3")
+@app.command(cls=Pairs, epilog="Example: sicmir run 10_training -p dataset toy -p seed 3")
 def run(
     page: Annotated[str, typer.Argument(help="Id of a page; `sicmir pages` lists them.")],
     parameter: Annotated[
@@ -315,30 +299,6 @@ def book(
     if built.failures:
         typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)
         raise typer.Exit(1)
-
-
-def _in_options(text: str, context: typer.Context) -> str:
-    """Write what a message says of arguments of a function as options of the command."""
-    flags = {
-        "overwrite=True": "--overwrite",
-        "abstain=False": "--keep-far",
-        "intervals=False": "--no-intervals",
-    }
-    for argument, flag in flags.items():
-        text = text.replace(argument, flag)
-    for parameter in context.command.params:
-        name, option = str(parameter.name), parameter.opts[0]
-        if not option.startswith("--"):
-            continue
-        given = re.compile(rf"\b{name}=(?:'([^']*)'|([-\d.]+\b))")
-        text = given.sub(lambda found, to=option: f"{to} {shlex.quote(found[1] or found[2] or '')}", text)
-        if "_" in name:
-            text = re.sub(rf"\b{name}\b", option, text)
-    return text.replace("(by)", "(--by)")
-
-
-def _columns(texts: list[str] | None) -> list[str]:
-    return [column.strip() for text in texts or [] if text for column in text.split(",")]
 
 
 def _print_parameters(parameters: Any) -> None:

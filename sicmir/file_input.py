@@ -35,6 +35,9 @@ from sicmir.units import judged_rows, look
 STREAMED = ("h5ad", "zarr")
 """Readers whose files are read in chunks; all others are read whole."""
 
+WHOLE = ("tenx_mtx", "tenx_h5", "loom", "gct", "gctx", "table")
+"""Readers of the others."""
+
 LARGEST_COHORT = 50_000
 """Most rows of a file that are taken together as a cohort; they have to be in memory at once."""
 
@@ -210,8 +213,12 @@ def open_input(
     """
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
+    reader = _reader(path)
     options = (transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
-    if reader_for(path) not in STREAMED:
+    if reader == "loom" and gene_key:  # an attribute of the file, by which its reader names the genes
+        options = (transform, by, layer, units, "", min_coverage, min_cells, missing)
+        return WholeInput(prepare(data.load(path, reader, gene_key=gene_key), bundle, *options))
+    if reader in WHOLE:
         return WholeInput(prepare(_whole(path), bundle, *options))
     try:
         part = preview(path, layer=layer or ("X" if units else ""))
@@ -253,6 +260,26 @@ def open_input(
         rows = [made.values(row, row + 1) for row in judged_rows(len(obs_names), 100)]
         check_comparable(bundle, np.vstack(rows))
     return made
+
+
+def _reader(path: Path) -> str:
+    """Name the reader of a file of expression.
+
+    Raises
+    ------
+    ParameterError
+        If its ending is that of no such file.
+    """
+    try:
+        reader = reader_for(path)
+    except ParameterError:
+        reader = ""
+    if reader not in (*STREAMED, *WHOLE):
+        raise ParameterError(
+            f"{path}: cannot tell the format by the ending; expected .h5ad, .zarr, .zarr.zip, a 10x folder "
+            "or .h5, .loom, .gctx, or .gct, .csv, .tsv, .txt, also with .gz. Unpack what is packed otherwise."
+        )
+    return reader
 
 
 def _whole(path: Path) -> AnnData:

@@ -501,7 +501,9 @@ FILES = [
     Case("empty zarr", _folder("cells.zarr"), ("not a readable .zarr",)),
     Case("text named .zarr", _bytes("cells.zarr", lambda _: b"hello"), ("not a readable .*zarr",)),
     Case("zip of nothing", _bytes("cells.zarr.zip", lambda _: b"PK\x05\x06" + bytes(18)), _DAMAGED),
-    Case("no known ending", _bytes("cells.rds"), ("cannot tell the format by the ending",)),
+    Case("no known ending", _bytes("cells.rds"), ("cannot tell the format by the ending", "expected .h5ad")),
+    Case("a packed h5ad", _bytes("cells.h5ad.gz"), ("cannot tell the format", "Unpack what is packed")),
+    Case("gene sets", _bytes("cells.gmt"), ("cannot tell the format by the ending", "expected .h5ad")),
     Case(
         "picture named .csv",
         _bytes("cells.csv", lambda _: b"\x89PNG\r\n\x1a\n" + bytes(range(256))),

@@ -73,7 +73,18 @@ def test_tenx_h5_keeps_expression_of_one_genome(tmp_path):
     assert adata.var_names.tolist() == SYMBOLS[:2]
     assert adata.var["ensembl"].tolist() == ENSEMBL[:2]
     np.testing.assert_array_equal(adata.X.toarray(), counts().T[:, :2])
-    for genome in ("", "hg19"):
+    np.testing.assert_array_equal(read(path, "tenx_h5").X.toarray(), adata.X.toarray())  # the human one
+    several = tenx_h5(tmp_path / "d.h5", counts(), genomes=("GRCh38", "hg19", "mm10", "mm10"))
+    with pytest.raises(ParameterError, match="holds GRCh38, hg19, mm10. Name the human one"):
+        read(several, "tenx_h5")
+    antibody = tenx_h5(
+        tmp_path / "e.h5",
+        counts(),
+        genomes=("mine", "mine", "mine", ""),
+        kinds=(*["Gene Expression"] * 3, "Antibody Capture"),
+    )
+    assert read(antibody, "tenx_h5").n_vars == 3
+    for genome in ("mm9", "hg19"):
         with pytest.raises(ParameterError, match="GRCh38, mm10"):
             read(path, "tenx_h5", genome=genome)
 
@@ -139,6 +150,22 @@ def test_loom_with_other_names(tmp_path):
     assert adata.var_names[1:3].tolist() == ["CISD1|row 1", "CISD1|row 2"]  # no Entrez ids
     with pytest.raises(ReadError, match="no attribute 'gene_name' .gene_key.; it has Gene"):
         read(path, "loom", gene_key="gene_name")
+
+
+def test_loom_that_anndata_wrote(tmp_path):
+    path = loom(tmp_path / "x.loom", counts())
+    with h5py.File(path, "a") as file:
+        file.move("row_attrs/Gene", "row_attrs/var_names")
+        file.move("col_attrs/CellID", "col_attrs/obs_names")
+    adata = read(path, "loom")
+    assert adata.obs_names.tolist() == CELLS
+    assert adata.var_names[0] == "PSME1"
+    with h5py.File(path, "a") as file:
+        del file["row_attrs/var_names"]
+        file["row_attrs/other"] = text(SYMBOLS)
+    with pytest.raises(ReadError, match="no attribute 'Gene' .gene_key.; it has other"):
+        read(path, "loom")
+    assert read(path, "loom", gene_key="other").var_names[0] == "PSME1"
 
 
 def test_bad_loom(tmp_path):

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import anndata as ad
+import h5py
 import killed_run
 import numpy as np
 import pandas as pd
@@ -263,6 +264,18 @@ def test_other_formats_are_read_whole(counts, expected, model, tmp_path):
     counts.to_df().to_csv(tmp_path / "in.csv")
     predict_file(tmp_path / "in.csv", tmp_path / "out.zarr", model, chunk_size=10)
     close(read(tmp_path / "out.zarr"), expected)
+
+
+def test_the_key_of_genes_is_that_of_a_loom_file(counts, expected, model, tmp_path):
+    with h5py.File(tmp_path / "in.loom", "w") as file:
+        file["matrix"] = counts.X.T.toarray()
+        file["row_attrs/symbol"] = counts.var_names.to_numpy().astype("S")
+        file["row_attrs/Gene"] = [f"g{i}".encode() for i in range(counts.n_vars)]
+        file["col_attrs/CellID"] = counts.obs_names.to_numpy().astype("S")
+    predict_file(tmp_path / "in.loom", tmp_path / "out.h5ad", model, gene_key="symbol")
+    close(read(tmp_path / "out.h5ad"), expected)
+    with pytest.raises(ReadError, match="no attribute 'gene'"):
+        predict_file(tmp_path / "in.loom", tmp_path / "other.h5ad", model, gene_key="gene")
 
 
 def test_a_cohort_is_taken_as_a_whole(counts, cells, model, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from sicmir.data.matrix import complete, unique_names
 from sicmir.data.tables import label_cells, umi_counts
 from sicmir.errors import DataError, ParameterError, ReadError
 
+HUMAN = re.compile(r"GRCh\d+|hg\d+", re.IGNORECASE)
+"""Names of human genomes, as 10x Genomics' references begin."""
+
 LOOM_BYTES = 64 * 2**20
 """Dense values of a ``.loom`` held at a time while they are made sparse."""
 
@@ -32,7 +36,7 @@ def tenx_h5(
     path
         ``…feature_bc_matrix.h5``; also what CellBender writes in that format.
     genome
-        Which genome to keep where the file holds several, for example ``"GRCh38"``.
+        Which genome to keep where the file holds several, for example ``"GRCh38"``; "": the human one.
     cohort, donor, condition
         Set for all cells where given.
 
@@ -47,7 +51,7 @@ def tenx_h5(
     ReadError
         If the file is truncated or no 10x matrix.
     ParameterError
-        If it holds several genomes and none of them is named.
+        If it holds several genomes, none of them is named, and not just one is human.
     DataError
         If the matrix is empty, holds negative values or the same barcode twice.
     """
@@ -56,6 +60,9 @@ def tenx_h5(
     with _readable(path, "10x .h5"):
         with h5py.File(path) as file:
             genomes = _genomes(file)
+        human = [name for name in genomes if HUMAN.match(name)]
+        if not genome and len(genomes) > 1 and len(human) == 1:
+            genome = human[0]
         if (genome and genome not in genomes) or (not genome and len(genomes) > 1):
             raise ParameterError(
                 f"{path}: genome={genome!r}; the file holds {', '.join(genomes)}. Name the human one."
@@ -77,7 +84,7 @@ def tenx_h5(
 
 
 def loom(
-    path: Path, *, cell_key: str = "CellID", gene_key: str = "Gene", modality: str = "mrna", units: str = ""
+    path: Path, *, cell_key: str = "", gene_key: str = "", modality: str = "mrna", units: str = ""
 ) -> ad.AnnData:
     """Read a ``.loom`` file, which is HDF5 with genes in rows (loom file format 3.0).
 
@@ -90,8 +97,9 @@ def loom(
     path
         ``.loom``.
     cell_key, gene_key
-        Column and row attributes that hold the names of cells and genes. Genes that share a name are
-        called ``NAME|ACCESSION``, or by their row where the file has no ``Accession``.
+        Column and row attributes that hold the names of cells and genes; "": ``CellID`` and ``Gene``, or
+        ``obs_names`` and ``var_names``, as anndata writes. Genes that share a name are called
+        ``NAME|ACCESSION``, or by their row where the file has no ``Accession``.
     modality, units
         Recorded as they are.
 
@@ -112,6 +120,10 @@ def loom(
             raise ValueError(f"it holds {', '.join(file) or 'nothing'}, not /matrix")
         cells, obsm = _attributes(file["col_attrs"])
         genes, varm = _attributes(file["row_attrs"])
+        if not cell_key:
+            cell_key = "obs_names" if "CellID" not in cells and "obs_names" in cells else "CellID"
+        if not gene_key:
+            gene_key = "var_names" if "Gene" not in genes and "var_names" in genes else "Gene"
         for table, key, word in ((cells, cell_key, "cell_key"), (genes, gene_key, "gene_key")):
             if key not in table:
                 raise ReadError(
@@ -222,7 +234,7 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
 def _genomes(file: h5py.File) -> list[str]:
     if "matrix/barcodes" in file:  # of Cell Ranger 3 and later
         genomes = file["matrix/features"].get("genome")
-        return [] if genomes is None else sorted(set(genomes.asstr()[:]))
+        return [] if genomes is None else sorted({*genomes.asstr()[:]} - {""})  # antibodies have none
     groups = sorted(name for name in file if f"{name}/barcodes" in file)
     if not groups:
         raise ValueError(f"it holds {', '.join(file) or 'nothing'}, not a 10x matrix")

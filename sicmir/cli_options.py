@@ -1,0 +1,50 @@
+"""How the command reads its options, and how it names them in messages."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import typer
+from typer.core import TyperCommand
+
+
+class Pairs(TyperCommand):
+    """Command whose option ``-p`` takes a name and a value, as papermill's does; typer has no such option."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Join the two words behind ``-p`` by ``=``."""
+        joined, rest = [], iter(args)
+        for argument in rest:
+            joined.append(argument)
+            if argument == "-p":
+                name, value = next(rest, None), next(rest, None)
+                if value is None:
+                    raise typer.BadParameter("-p takes a name and a value, e.g. -p seed 3.")
+                joined.append(f"{name}={value}")
+        return super().parse_args(ctx, joined)
+
+
+def in_options(text: str, context: typer.Context) -> str:
+    """Write what a message says of arguments of a function as options of the command."""
+    flags = {
+        "overwrite=True": "--overwrite",
+        "abstain=False": "--keep-far",
+        "intervals=False": "--no-intervals",
+    }
+    for argument, flag in flags.items():
+        text = text.replace(argument, flag)
+    for parameter in context.command.params:
+        name, option = str(parameter.name), parameter.opts[0]
+        if not option.startswith("--"):
+            continue
+        given = re.compile(rf"\b{name}=(?:'([^']*)'|([-\d.]+\b))")
+        text = given.sub(lambda found, to=option: f"{to} {shlex.quote(found[1] or found[2] or '')}", text)
+        if "_" in name:
+            text = re.sub(rf"\b{name}\b", option, text)
+    return text.replace("(by)", "(--by)")
+
+
+def columns(texts: list[str] | None) -> list[str]:
+    """Names of columns from an option that may be repeated, each a list with commas."""
+    return [column.strip() for text in texts or [] if text for column in text.split(",")]
