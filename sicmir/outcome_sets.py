@@ -1,8 +1,4 @@
-"""Survival of donors whose miRNA was measured: from a table of one's own, else synthetic with planted truth.
-
-The survival table of TCGA (TCGA-CDR, in the data set ``tcga-pancan``) is a spreadsheet behind a paper of its
-own; save its columns as a table, and name it.
-"""
+"""Survival of donors whose miRNA was measured: by a table of TCGA or your own, else synthetic donors."""
 
 from __future__ import annotations
 
@@ -14,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from sicmir import data, pair_sets, survival_curves, toy_cells
-from sicmir.errors import DataError
+from sicmir.data.fetching import fetch_file
+from sicmir.data.manifest import load_manifest
+from sicmir.data.parsed import source_table
+from sicmir.errors import DataError, UnreachableError
+
+CDR = "tcga-pancan/TCGA-CDR-SupplementalTableS1.xlsx"
+"""Outcomes of the donors of TCGA, a spreadsheet of the data set ``tcga-pancan``."""
 
 COLUMNS = {
     "donor": ("donor", "patient", "bcr_patient_barcode"),
@@ -35,9 +37,9 @@ def load_outcomes(mirna: ad.AnnData, clinical: str | Path = "auto", seed: int = 
     mirna
         Measured samples × miRNAs of one condition, with ``donor``.
     clinical
-        Table (``.csv``, ``.tsv``) with a row a donor: donor, time and event (1 or 0), see :data:`COLUMNS`.
-        ``"auto"``: no outcome is in the manifest in a form that can be read, hence toy data with a warning;
-        ``"toy"``: the same, asked for.
+        Table (``.csv``, ``.tsv``, ``.xlsx``) with a row a donor: donor, time and event (1 or 0), see
+        :data:`COLUMNS`. ``"auto"``: the table of TCGA, and toy data with a warning where it cannot be
+        reached or has none of these donors; beside synthetic samples, and with ``"toy"``, toy data.
     seed
         Of toy data.
 
@@ -52,14 +54,28 @@ def load_outcomes(mirna: ad.AnnData, clinical: str | Path = "auto", seed: int = 
     DataError
         If a column is absent, no donor has an outcome, or one occurs twice.
     """
-    if str(clinical) in ("auto", "toy"):
-        if str(clinical) == "auto":
-            warnings.warn("SYNTHETIC DATA: no outcome could be reached.", UserWarning, stacklevel=2)
+    if str(clinical) == "toy" or (str(clinical) == "auto" and bool(mirna.uns["sicmir"]["synthetic"])):
         return toy_outcomes(seed)
+    if str(clinical) == "auto":
+        try:
+            return _of_tcga(mirna)
+        except (UnreachableError, DataError) as error:
+            warnings.warn(f"SYNTHETIC DATA: no outcome could be reached. {error}", UserWarning, stacklevel=2)
+            return toy_outcomes(seed)
     path = Path(clinical).expanduser()
     if not path.is_file():
-        raise DataError(f"There is no survival table {path}; expected a .csv or .tsv file.")
-    table = pd.read_csv(path, sep="\t" if ".tsv" in path.suffixes else ",", dtype={0: str})
+        raise DataError(f"There is no survival table {path}; expected a .csv, .tsv or .xlsx file.")
+    return with_outcomes(mirna, path)
+
+
+def with_outcomes(mirna: ad.AnnData, path: Path) -> ad.AnnData:
+    """Samples whose donors are in a table of outcomes, with ``time`` and ``event``; errors as above."""
+    if path.suffix == ".xlsx":
+        table = pd.read_excel(path, sheet_name=0)
+    else:
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    if "Redaction" in table:
+        table = table[table["Redaction"].isna()]
     named = {}
     for name, known in COLUMNS.items():
         there = [column for column in known if column in table]
@@ -69,6 +85,7 @@ def load_outcomes(mirna: ad.AnnData, clinical: str | Path = "auto", seed: int = 
             )
         named[there[0]] = name
     table = table.rename(columns=named)[list(COLUMNS)].dropna()
+    table["donor"] = table["donor"].astype(str)
     if table["donor"].duplicated().any():
         twice = table.loc[table["donor"].duplicated(), "donor"].iloc[0]
         raise DataError(f"{path}: the donor {twice} occurs twice; expected one outcome a donor.")
@@ -82,6 +99,17 @@ def load_outcomes(mirna: ad.AnnData, clinical: str | Path = "auto", seed: int = 
     found = mirna[keep].copy()
     outcome = known.loc[found.obs["donor"].astype(str)]
     found.obs["time"], found.obs["event"] = outcome["time"].to_numpy(), outcome["event"].to_numpy()
+    return found
+
+
+def _of_tcga(mirna: ad.AnnData) -> ad.AnnData:
+    entry = next(entry for entry in load_manifest()["tcga-pancan"].files if entry.name == CDR)
+    path = fetch_file(entry)
+    found = with_outcomes(mirna, path)
+    row = source_table([(entry.name, entry.checksum, path.stat().st_size, entry.url)])
+    known = found.uns["sicmir"].get("sources")
+    sources = row if known is None else pd.concat([known, row], ignore_index=True).rename(index=str)
+    found.uns["sicmir"] = dict(found.uns["sicmir"]) | {"sources": sources}
     return found
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sicmir import outcome_sets, pair_sets, survival
-from sicmir.errors import DataError
+from sicmir.errors import DataError, UnreachableError
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,7 @@ def write(tmp_path, tumours, **columns):
 
 
 def test_the_planted_mirna_decides_over_survival():
-    with pytest.warns(UserWarning, match="SYNTHETIC DATA: no outcome"):
-        outcomes = outcome_sets.load_outcomes(None, "auto")
+    outcomes = outcome_sets.load_outcomes(None, "toy")
     table = survival.cox(outcomes, "time", "event", stratum_key="cohort", min_grade="")
     first = table.sort_values("p").iloc[0]
     assert first["mirna"] == outcomes.uns["truth"]["decides"]
@@ -45,6 +44,45 @@ def test_a_table_of_ones_own(tmp_path, tumours, names):
     assert found.obs["time"].tolist() == known.loc[found.obs["donor"], "time"].tolist()
     assert set(found.obs["donor"]) == set(known.index)
     assert not found.uns["sicmir"]["synthetic"] or "decides" not in found.uns["truth"]
+
+
+@pytest.fixture
+def measured(tumours):
+    real = tumours.copy()
+    real.uns["sicmir"] = dict(tumours.uns["sicmir"]) | {"synthetic": False}
+    return real
+
+
+def test_the_table_of_tcga(tmp_path, measured, monkeypatch):
+    _, table = write(tmp_path, measured)
+    sheet = table.rename(columns={"donor": "bcr_patient_barcode", "time": "OS.time", "event": "OS"})
+    sheet = sheet.astype({"OS": object, "OS.time": object}).assign(type="LIHC", Redaction="")
+    sheet.loc[0, "OS.time"] = "#N/A"
+    sheet.loc[1, "Redaction"] = "Redacted"
+    path = tmp_path / "cdr.xlsx"
+    with pd.ExcelWriter(path) as writer:
+        sheet.to_excel(writer, sheet_name="TCGA-CDR")
+        pd.DataFrame({"note": ["other endpoints"]}).to_excel(writer, sheet_name="ExtraEndpoints")
+    monkeypatch.setattr(outcome_sets, "fetch_file", lambda entry: path)
+    found = outcome_sets.load_outcomes(measured, "auto")
+    assert set(found.obs["donor"]) == set(table["donor"][2:])
+    known = table.set_index("donor").loc[found.obs["donor"]]
+    assert found.obs["time"].tolist() == known["time"].tolist()
+    assert found.obs["event"].tolist() == known["event"].tolist()
+    assert outcome_sets.CDR in found.uns["sicmir"]["sources"]["name"].tolist()
+    assert not found.uns["sicmir"]["synthetic"]
+
+
+def test_without_the_table_of_tcga_there_are_toy_donors(measured, tumours, monkeypatch):
+    def unreachable(entry):
+        assert entry.name == outcome_sets.CDR
+        raise UnreachableError("not there")
+
+    monkeypatch.setattr(outcome_sets, "fetch_file", unreachable)
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA: no outcome could be reached"):
+        found = outcome_sets.load_outcomes(measured, "auto")
+    assert found.uns["sicmir"]["synthetic"]
+    assert outcome_sets.load_outcomes(tumours, "auto").uns["truth"]["decides"]  # and asks for nothing
 
 
 def test_tables_that_cannot_be_used(tmp_path, tumours):
