@@ -10,6 +10,7 @@ from papermill.parameterize import parameterize_notebook
 from sklearn.metrics import adjusted_rand_score
 
 from sicmir import (
+    cell_annotation,
     cell_quality,
     claims,
     data,
@@ -66,7 +67,7 @@ def test_planted_mirnas_of_the_pools_are_predicted(toy, predicted):
     pools, kept = predicted
     table = tumour_headline.planted(toy[0], pools).set_index("figure")["value"]
     assert table["r of predicted and planted values, median"] > 0.7
-    truth = tumour_sets.toy_tumours().measured.to_df()
+    truth = tumour_sets.toy_tumours(0).measured.to_df()
     good = kept.var_names[kept.var["grade"].isin(["A", "B"])]
     rows = (kept.obs["donor"] + "|" + kept.obs["cell_type"]).to_numpy()
     r = [np.corrcoef(kept.to_df()[name], truth.loc[rows, name])[0, 1] for name in good]
@@ -150,7 +151,7 @@ def test_claims_are_judged_by_what_they_are_about():
 
 def test_tissues_stand_beside_what_was_predicted(predicted):
     kept = predicted[1]
-    tissues = tumour_sets.load_tissues(tumour_sets.toy_model())
+    tissues = tumour_sets.load_tissues(tumour_sets.toy_model(0))
     name = kept.var_names[0]
     found = tumour_study.by_tissue(tissues, kept, f"{name}, no-such", "type A").iloc[0]
     values = tissues.to_df().groupby(tissues.obs["cell_type"].to_numpy())[name].mean()
@@ -168,7 +169,7 @@ def test_tissues_stand_beside_what_was_predicted(predicted):
 
 
 def test_the_toy_section_has_a_quarter_for_each_type():
-    section = tumour_sets.load_spots(tumour_sets.toy_model())
+    section = tumour_sets.load_spots(tumour_sets.toy_model(0))
     assert not section.obs.duplicated(["x", "y"]).any()
     corners = section.obs.groupby("region")[["x", "y"]].agg(["min", "max"])
     assert len(corners) == 4
@@ -178,20 +179,25 @@ def test_the_toy_section_has_a_quarter_for_each_type():
 
 
 def test_spots_of_a_file(tmp_path):
-    section = tumour_sets.load_spots(tumour_sets.toy_model())[:40].copy()
+    section = tumour_sets.load_spots(tumour_sets.toy_model(0))[:40].copy()
     section.obsm["spatial"] = section.obs[["x", "y"]].to_numpy()
     section.obs = section.obs[["region"]].rename(columns={"region": "layer"})
     section.obs.loc[section.obs_names[0], "layer"] = np.nan
     section.write_h5ad(tmp_path / "spots.h5ad")
-    found = tumour_sets.load_spots(tumour_sets.toy_model(), str(tmp_path / "spots.h5ad"), "layer")
+    found = tumour_sets.load_spots(tumour_sets.toy_model(0), str(tmp_path / "spots.h5ad"), "layer")
     np.testing.assert_array_equal(found.obs[["x", "y"]], section.obsm["spatial"])
     assert found.obs["region"].iloc[0] == ""
     with pytest.raises(DataError, match="no column 'region'"):
-        tumour_sets.load_spots(tumour_sets.toy_model(), str(tmp_path / "spots.h5ad"))
+        tumour_sets.load_spots(tumour_sets.toy_model(0), str(tmp_path / "spots.h5ad"))
 
 
-def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
+def principal_plane(clustered, seed=0):
+    return pd.DataFrame(clustered.obsm["X_pca"][:, :2], clustered.obs_names, ["x", "y"])
+
+
+def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypatch):
     """A file with columns of its own names and a model of its own; what was planted comes out."""
+    monkeypatch.setattr(cell_annotation, "embedding", principal_plane)  # t-SNE takes long and is only seen
     cells, model = toy[0].copy(), toy[3]
     cells.obs = pd.DataFrame(
         {
