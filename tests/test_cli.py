@@ -147,10 +147,17 @@ def test_fetch_that_fails_tells_why(monkeypatch):
 
 def test_train_hands_its_options_on_and_names_the_bundle(monkeypatch):
     asked = []
-    recipe = SimpleNamespace(train_bundle=lambda *a, **k: asked.append((a, k)))
+    rows = pd.MultiIndex.from_product([["sicmir", "ridge"], ["a", "b", "c"]], names=["method", "mirna"])
+    test = pd.DataFrame({"pearson": [0.9, 0.7, np.nan, 0.1, 0.2, 0.3]}, index=rows)
+    recipe = SimpleNamespace(
+        train_bundle=lambda *a, **k: asked.append((a, k)) or SimpleNamespace(test=test),
+    )
     monkeypatch.setitem(sys.modules, "sicmir.recipe", recipe)
     done = call("train", "tiny", "--out", "my-model", "--seed", "4")
-    assert done.output == "The model bundle is in my-model.\n"
+    assert done.output.splitlines() == [
+        "Median Pearson r of miRNAs on donors that it was not trained on: the model 0.80, ridge 0.20.",
+        "The model bundle is in my-model; its test_metrics.csv tells of each miRNA.",
+    ]
     assert asked == [(("tiny", Path("my-model")), {"method": "network", "seed": 4, "progress": True})]
     call("train", "tiny", "--out", "my-model", "--method", "kernel")
     assert asked[1][1] == {"method": "kernel", "seed": 0, "progress": True}
