@@ -89,7 +89,7 @@ def train(
     r = trained.test["pearson"].groupby("method", sort=False).median().rename({"sicmir": "the model"})
     measured = ", ".join(f"{name} {value:.2f}" for name, value in r.items())
     typer.echo(f"Median Pearson r of miRNAs on donors that it was not trained on: {measured}.")
-    typer.echo(f"The model bundle is in {out}; its test_metrics.csv tells of each miRNA.")
+    typer.echo(f"The model bundle is in {out}. Its test_metrics.csv tells of each miRNA.")
 
 
 @app.command(name="import-published", epilog="Example: sicmir import-published DNN_miRNA.pth --out published")

@@ -156,7 +156,7 @@ def test_train_hands_its_options_on_and_names_the_bundle(monkeypatch):
     done = call("train", "tiny", "--out", "my-model", "--seed", "4")
     assert done.output.splitlines() == [
         "Median Pearson r of miRNAs on donors that it was not trained on: the model 0.80, ridge 0.20.",
-        "The model bundle is in my-model; its test_metrics.csv tells of each miRNA.",
+        "The model bundle is in my-model. Its test_metrics.csv tells of each miRNA.",
     ]
     assert asked == [(("tiny", Path("my-model")), {"method": "network", "seed": 4, "progress": True})]
     call("train", "tiny", "--out", "my-model", "--method", "kernel")
