@@ -18,6 +18,10 @@ _ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
 _OTHER_ENSEMBL = re.compile(r"ENS([A-Z]{3,4})G\d{11}(?:\.\d+)?")
 _OTHER_SPECIES = {"MUS": "mouse", "RNO": "rat"}
 _COMPOSITE = re.compile(r"(.*)\|(.*)")
+# What Cell Ranger puts before the genes of each of two species; how both names of a gene are joined.
+_HUMAN, _MOUSE = re.compile(r"(?:GRCh\d+|hg\d+)_+(.+)"), re.compile(r"(?:GRCm\d+|mm\d+)_+.+")
+_SYMBOL_FIRST = re.compile(r"(.+)_(ENSG\d{11}(?:\.\d+)?)")
+_ENSEMBL_FIRST = re.compile(r"(ENSG\d{11}(?:\.\d+)?)[_|](?!PAR_Y)(.+)")
 
 
 @cache
@@ -78,6 +82,12 @@ def _identifiers() -> dict[str, tuple[int, str]]:
 
 def find_landmark(name: str) -> tuple[int, str] | None:
     """Place in the panel of the landmark behind one name, and the kind of match; None if there is none."""
+    if human := _HUMAN.fullmatch(name):
+        name = human[1]
+    if joined := _SYMBOL_FIRST.fullmatch(name):
+        name = f"{joined[1]}|{joined[2]}"
+    elif joined := _ENSEMBL_FIRST.fullmatch(name):
+        name = f"{joined[2]}|{joined[1]}"
     if composite := _COMPOSITE.fullmatch(name):
         # Symbols come and go, Entrez ids stay: the id decides, the symbol only says how it was found. Other
         # ids than these may be of any release: one that is not known leaves it to the symbol.
@@ -127,7 +137,7 @@ def foreign_genes(names: list[str]) -> Iterator[tuple[str, str]]:
     """Names that look like genes of another species, each with that species."""
     rodent = {name.capitalize() for name in _symbols()} - set(_symbols())
     for name in names:
-        if name in rodent:
+        if name in rodent or _MOUSE.fullmatch(name):
             yield name, "mouse"
         elif found := _OTHER_ENSEMBL.fullmatch(name):
             yield name, _OTHER_SPECIES.get(found[1], f"species {found[1]}")

@@ -74,6 +74,12 @@ def test_callers_cannot_change_the_shipped_tables():
         ("RB1", "?|5925", "entrez"),
         ("RB1", "5925", "entrez"),
         ("RB1", "RB1|ENSG00000139687", "symbol"),
+        ("RB1", "RB1_ENSG00000139687.16", "symbol"),
+        ("RB1", "ENSG00000139687_RB1", "symbol"),
+        ("RB1", "ENSG00000139687.16|RB1", "symbol"),
+        ("RB1", "GRCh38_RB1", "symbol"),
+        ("RB1", "hg19_ENSG00000139687", "ensembl"),
+        ("HLA-DRA", "GRCh38______HLA-DRA", "symbol"),
         ("RB1", "RB1|ENSG99999999999", "symbol"),
         ("RB1", "RB1|row 5720", "symbol"),
         ("RB1", "GONE|ENSG00000139687.16", "ensembl"),
@@ -148,6 +154,8 @@ def test_names_that_were_made_unique_are_copies(copy):
 def test_a_table_of_two_species_is_refused():
     with pytest.raises(PanelError, match="two species: 977 human landmarks, and .*Psme1.*Keep the human"):
         panel.align(table(dict.fromkeys([*SYMBOLS, *(symbol.capitalize() for symbol in SYMBOLS)])))
+    with pytest.raises(PanelError, match="two species"):  # the names of Cell Ranger
+        panel.align(table([f"{genome}_{symbol}" for genome in ("GRCh38", "mm10") for symbol in SYMBOLS]))
     few = [symbol.capitalize() for symbol in SYMBOLS[:100]]  # a few stray names are borne with
     assert panel.coverage(panel.align(table([*SYMBOLS, *few]))).found == 977
 
