@@ -161,5 +161,5 @@ def headline(
         "claims_disagree": counts["disagrees"],
         "claims_open": counts["cannot_tell"],
         "n_claims": len(verdicts),
-        "alignment": float(aligned["agreement"].max()) if "agreement" in aligned else float("nan"),
+        "alignment": f"{aligned['agreement'].max():.2f}" if "agreement" in aligned else "none",
     }
