@@ -146,13 +146,16 @@ def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, 
     """
     place = Path(folder) if folder else paths.project() / "benchmarks" / FOLDER
     key = str(mrna.uns["sicmir"]["dataset"])
-    record = place / f"{key}.json"
-    if not record.is_file() or json.loads(record.read_text())["model"] != bundle.weights_sha256:
+    path = place / f"{key}.json"
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    if record.get("model") != bundle.weights_sha256:
         return {}
     found = {}
     for path in sorted(place.glob(f"{key}-*.csv.gz")):
-        name = path.name.removesuffix(".csv.gz").removeprefix(f"{key}-").replace("-", " ")
-        found[name] = _read(path, mrna, bundle)
+        name = path.name.removesuffix(".csv.gz").removeprefix(f"{key}-")
+        predicted = _read(path, mrna, bundle)
+        predicted.uns["sicmir"]["learnt_from"] = int(record["n_samples"][name])
+        found[name.replace("-", " ")] = predicted
     return found
 
 

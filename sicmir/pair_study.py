@@ -64,6 +64,7 @@ def predictions(
         found |= held_out.stored(pairs.mrna, shipped)
     found[TRAINED_HERE] = _outspoken(pairs.mrna, bundle)
     found[SHUFFLED] = held_out.shuffled(pairs.mrna, bundle, pairs.further_mrna, pairs.further_mirna, seed)
+    found[SHUFFLED].uns["sicmir"]["learnt_from"] = pairs.further_mirna.n_obs
     if shipped is not None and shipped.level == bundle.level:
         found[SHIPPED] = _outspoken(pairs.mrna, shipped)
     return found
@@ -73,6 +74,7 @@ def _outspoken(mrna: AnnData, bundle: Bundle) -> AnnData:
     """Predictions of all samples, with the samples marked that would be abstained."""
     found = predict(mrna, bundle, abstain=False, progress=False)
     found.obs["abstained"] = predict(mrna, bundle, progress=False).obs["abstained"]
+    found.uns["sicmir"]["learnt_from"] = int(bundle.card["training_data"]["n_samples"])
     return found
 
 
@@ -85,6 +87,7 @@ def predictors(predicted: Mapping[str, AnnData], measured: AnnData, min_grade: s
             {
                 "predictor": name,
                 "what": MEANINGS.get(name, name),
+                "samples learnt from": adata.uns["sicmir"]["learnt_from"],
                 "would abstain": "–" if silent is None else f"{int(silent.sum())} of {len(silent)}",
                 "miRNAs": int(adata.var_names.isin(measured.var_names).sum()),
                 f"of grade {min_grade} or better": len(counted(adata, measured, min_grade)),

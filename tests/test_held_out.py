@@ -63,9 +63,11 @@ def test_what_is_stored_comes_back(pairs, bundle, tmp_path):
     shown = pairs.mrna[:6].copy()
     predicted = sicmir.predict(shown, bundle, abstain=False, progress=False)
     held_out.write(predicted, tmp_path / "toy-without-these-donors.csv.gz")
-    (tmp_path / "toy.json").write_text(json.dumps({"model": bundle.weights_sha256}))
+    record = {"model": bundle.weights_sha256, "n_samples": {"without-these-donors": 17}}
+    (tmp_path / "toy.json").write_text(json.dumps(record))
     found = held_out.stored(shown[::-1], bundle, tmp_path)
     assert list(found) == ["without these donors"]
+    assert found["without these donors"].uns["sicmir"]["learnt_from"] == 17
     back = found["without these donors"][shown.obs_names]
     assert pytest.approx(predicted.X, abs=1e-3) == back.X
     for side in ("lower", "upper"):

@@ -107,7 +107,8 @@ def test_figures_and_tables_show_every_predictor(study, agreed):
     shown = pair_study.shown(per_mirna, pair_study.TRAINED_HERE, 80)
     assert set(shown["counts"]) <= {"yes", "no", "not predicted"}
     assert shown.set_index("mirna").loc[shown["grade"].isin(["C", "D"]).to_numpy(), "counts"].eq("no").all()
-    assert len(pair_study.predictors(predicted, measured, "B")) == len(predicted)
+    who = pair_study.predictors(predicted, measured, "B").set_index("predictor")
+    assert who["samples learnt from"].tolist() == [study[0].further_mirna.n_obs] * 2
     grades = pair_study.by_grade(measured, predicted, CONTRAST, n_resamples=50)
     assert set(grades["predictor"]) == {pair_study.TRAINED_HERE}
     assert (grades["n_mirnas"] >= pair_study.FEWEST).all()
