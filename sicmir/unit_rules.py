@@ -50,7 +50,8 @@ def judge(
     if (values == np.round(values)).all():
         if values.max() == 1:
             return record("", "", np.nan, "There is no value but 0 and 1.")
-        if _rounded(rows, values):
+        # A layer that is called counts says itself what it is.
+        if not source.startswith("layers") and _rounded(rows, values):
             why = (
                 f"Whole numbers below {MAX_LOG:g} that sum up to more than {MOST_FLAT:g} are no counts: they "
             )
