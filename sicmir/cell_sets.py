@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sicmir import cell_references, cell_types, data, panel, toy_counts
+from sicmir.data.fallback import or_toy
 from sicmir.errors import DataError, UnreachableError
 from sicmir.model import Bundle, load_model
 
@@ -125,13 +125,7 @@ def load_cells(
     """
     dataset = str(dataset)
     if dataset == "auto":
-        try:
-            return load_cells(AUTO)
-        except UnreachableError as error:
-            warnings.warn(
-                f"SYNTHETIC DATA: no real data set could be reached. {error}", UserWarning, stacklevel=2
-            )
-            dataset = "toy"
+        return or_toy(lambda: load_cells(AUTO), lambda: load_cells("toy", seed=seed))
     if dataset == "toy":
         return toy_cells(seed).cells.copy()
     if dataset == AUTO:
@@ -167,12 +161,7 @@ def load_reference(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> Refe
         If the model and what was measured have no miRNA in common.
     """
     if dataset == "auto" and not bundle.card.get("training_data", {}).get("synthetic", False):
-        try:
-            return _measured(bundle)
-        except UnreachableError as error:
-            warnings.warn(
-                f"SYNTHETIC DATA: no measured cells could be reached. {error}", UserWarning, stacklevel=2
-            )
+        return or_toy(lambda: _measured(bundle), lambda: _toy(seed), "no measured cells")
     return _toy(seed)
 
 

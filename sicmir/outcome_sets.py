@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sicmir import data, pair_sets, survival_curves, toy_cells
+from sicmir.data.fallback import or_toy
 from sicmir.data.fetching import fetch_file
 from sicmir.data.manifest import load_manifest
 from sicmir.data.parsed import source_table
@@ -57,11 +57,8 @@ def load_outcomes(mirna: ad.AnnData, clinical: str | Path = "auto", seed: int = 
     if str(clinical) == "toy" or (str(clinical) == "auto" and bool(mirna.uns["sicmir"]["synthetic"])):
         return toy_outcomes(seed)
     if str(clinical) == "auto":
-        try:
-            return _of_tcga(mirna)
-        except (UnreachableError, DataError) as error:
-            warnings.warn(f"SYNTHETIC DATA: no outcome could be reached. {error}", UserWarning, stacklevel=2)
-            return toy_outcomes(seed)
+        errors = (UnreachableError, DataError)  # the latter where none of the donors is of TCGA
+        return or_toy(lambda: _of_tcga(mirna), lambda: toy_outcomes(seed), "no outcome", errors)
     path = Path(clinical).expanduser()
     if not path.is_file():
         raise DataError(f"There is no survival table {path}; expected a .csv, .tsv or .xlsx file.")

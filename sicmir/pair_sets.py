@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sicmir import data, enrichment, panel, targets, toy
-from sicmir.errors import DataError, UnreachableError
+from sicmir.data.fallback import or_toy
+from sicmir.errors import DataError
 
 AUTO, FURTHER = "hcc", "tcga-small"
 """Data sets that ``"auto"`` stands for: those shown, and those to learn from."""
@@ -69,13 +69,7 @@ def load_pairs(dataset: str | Path = "auto", further: str | Path = "auto", seed:
     """
     dataset = str(dataset)
     if dataset == "auto":
-        try:
-            return load_pairs(AUTO, further)
-        except UnreachableError as error:
-            warnings.warn(
-                f"SYNTHETIC DATA: no real data set could be reached. {error}", UserWarning, stacklevel=2
-            )
-            dataset = "toy"
+        return or_toy(lambda: load_pairs(AUTO, further), lambda: load_pairs("toy", further, seed))
     if dataset == "toy":
         mrna, mirna = toy_pairs(seed)
         shown = (mirna.obs["cohort"] == TOY_SHOWN).to_numpy()

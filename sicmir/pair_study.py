@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pandas as pd
 from anndata import AnnData
 
 from sicmir import cell_sets, effect_agreement, held_out, trust
-from sicmir.errors import DataError, UnreachableError
+from sicmir.data.fallback import or_toy
+from sicmir.errors import DataError
 from sicmir.hub_overlap import HubOverlap
 from sicmir.model import Bundle, load_model
 from sicmir.pair_sets import Pairs
@@ -236,11 +236,9 @@ def load_cells(
     """
     if str(cells) != "auto":
         return cell_sets.load_cells(cells, cell_type_key, donor_key)
-    try:
-        return cell_sets.load_cells("toy" if pairs.synthetic else CELLS)
-    except UnreachableError as error:
-        warnings.warn(f"SYNTHETIC DATA: no real cells could be reached. {error}", UserWarning, stacklevel=2)
+    if pairs.synthetic:
         return cell_sets.load_cells("toy")
+    return or_toy(lambda: cell_sets.load_cells(CELLS), lambda: cell_sets.load_cells("toy"), "no real cells")
 
 
 def of_condition(adata: AnnData, condition_key: str, condition: str) -> AnnData:

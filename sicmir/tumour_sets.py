@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,8 @@ import pandas as pd
 
 from sicmir import cell_references, cell_sets, cell_types, data, paths, targets, toy_counts
 from sicmir.cell_annotation import PANCREAS
-from sicmir.errors import DataError, UnreachableError
+from sicmir.data.fallback import or_toy
+from sicmir.errors import DataError
 from sicmir.model import Bundle, load_model
 
 AUTO, AUTO_SPOTS = "pdac", "pdac-spatial"
@@ -83,13 +83,7 @@ def load_cells(
     """
     dataset = str(dataset)
     if dataset == "auto":
-        try:
-            return load_cells(AUTO)
-        except UnreachableError as error:
-            warnings.warn(
-                f"SYNTHETIC DATA: no real data set could be reached. {error}", UserWarning, stacklevel=2
-            )
-            dataset = "toy"
+        return or_toy(lambda: load_cells(AUTO), lambda: load_cells("toy", seed=seed))
     if dataset == "toy":
         cells = toy_tumours(seed).cells.copy()
         primary = [f"TOY-{i + 1:04d}" for i in range(_N_PRIMARY)]

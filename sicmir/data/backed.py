@@ -63,6 +63,8 @@ def open_store(path: Path) -> Group:
     try:
         file = h5py.File(path) if path.suffix == ".h5ad" else open_zarr(path)
         kinds = {name: file[name].attrs.get("encoding-type") for name in ("obs", "var") if name in file}
+    except MemoryError:  # no fault of the file
+        raise
     except Exception as error:  # h5py and zarr raise many kinds on a damaged file
         raise ReadError(
             f"{path}: not a readable .h5ad or .zarr ({type(error).__name__}: {error})."
@@ -117,6 +119,8 @@ def read_part(path: Path, file: Group, name: str) -> Any:
     """
     try:
         return read_elem(file[name]) if name in file else {}
+    except MemoryError:  # no fault of the file
+        raise
     except Exception as error:  # anndata raises many kinds
         raise ReadError(f"{path}: {name} cannot be read ({type(error).__name__}: {error}).") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,13 +12,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from sicmir.data.checksum import digest
+from sicmir.data.fallback import or_toy
 from sicmir.data.fetching import fetch, status
 from sicmir.data.folder import LEVELS, read_folder
 from sicmir.data.manifest import FileEntry, load_manifest
 from sicmir.data.paired import pair
 from sicmir.data.parsed import parsed_path, read_entry, source_table
 from sicmir.data.readers import READERS, read, reader_for
-from sicmir.errors import DataError, ManifestError, ParameterError, UnreachableError
+from sicmir.errors import DataError, ManifestError, ParameterError
 
 AUTO = "tcga-small"
 AUTO_NAME, TOY_NAME = "auto", "toy"
@@ -160,13 +160,7 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
     if level not in (None, *LEVELS):
         raise ParameterError(f"level={level!r}: expected 'mature', 'stem-loop' or None.")
     if dataset == AUTO_NAME:
-        try:
-            return load_paired(AUTO, level)
-        except UnreachableError as error:
-            warnings.warn(
-                f"SYNTHETIC DATA: no real data set could be reached. {error}", UserWarning, stacklevel=2
-            )
-            return load_paired("toy", level)
+        return or_toy(lambda: load_paired(AUTO, level), lambda: load_paired(TOY_NAME, level))
     if dataset == TOY_NAME:
         from sicmir import toy
 
