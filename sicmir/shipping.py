@@ -13,7 +13,7 @@ import pandas as pd
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import conformal, metrics, panel, trust
+from sicmir import conformal, interval_coverage, metrics, panel, trust
 from sicmir.domain import Domain
 from sicmir.errors import DataError
 from sicmir.kernel import MaskedKernelRidge
@@ -76,8 +76,8 @@ class OutOfSample:
         """Coverage by miRNA and its summary, see :mod:`sicmir.conformal`."""
         labels = self.obs["donor"], self.obs["cohort"]
         return (
-            conformal.coverage(self.observed, lower, upper, labels[0]),
-            conformal.coverage_summary(self.observed, lower, upper, *labels, level=LEVEL),
+            interval_coverage.coverage(self.observed, lower, upper, labels[0]),
+            interval_coverage.coverage_summary(self.observed, lower, upper, *labels, level=LEVEL),
         )
 
 

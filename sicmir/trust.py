@@ -140,7 +140,7 @@ def trust_table(
     half_widths
         As :func:`sicmir.conformal.half_widths` gives them.
     coverage
-        As :func:`sicmir.conformal.coverage` gives it without cohorts.
+        As :func:`sicmir.interval_coverage.coverage` gives it without cohorts.
 
     Returns
     -------

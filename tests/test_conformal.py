@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sicmir import conformal
+from sicmir import interval_coverage as coverages
 from sicmir.errors import DataError, ParameterError
 
 
@@ -101,7 +102,7 @@ def test_a_new_donor_is_covered_as_often_as_the_theory_says(n):
     errors = frame(rng.standard_t(3, size=(n + 1, 4000)))
     half = conformal.half_widths(errors[:n], 0 * errors[:n], np.arange(n))
     lower, upper = conformal.intervals(0 * errors[n:] + 100, half)
-    table = conformal.coverage(errors[n:] + 100, lower, upper, ["new"])
+    table = coverages.coverage(errors[n:] + 100, lower, upper, ["new"])
     expected = ceil(Fraction(9, 10) * (n + 1)) / (n + 1)
     assert abs(table["coverage"].mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
     assert expected >= 0.9
@@ -141,7 +142,7 @@ def test_spread_gives_noisy_and_quiet_samples_the_same_coverage():
         half = conformal.half_widths(observed[old], predicted[old], np.arange(n // 2), spread=s[old])
         lower, upper = conformal.intervals(predicted[new], half, s[new])
         donors = np.arange(n // 2)
-        table = conformal.coverage_summary(observed[new], lower, upper, donors, noisy[new], n_resamples=50)
+        table = coverages.coverage_summary(observed[new], lower, upper, donors, noisy[new], n_resamples=50)
         shares[name] = table["coverage"]
         assert shares[name]["all samples"] == pytest.approx(0.9, abs=0.015)
         if name == "weighted":
@@ -177,10 +178,10 @@ def judged(data):
 
 def test_coverage_equals_a_loop(judged):
     observed, lower, upper, donor, cohort = judged
-    found = conformal.coverage(observed, lower[::-1], upper, donor)
-    by_cohort = conformal.coverage(observed, lower, upper, donor, cohort.sample(frac=1, random_state=0))
+    found = coverages.coverage(observed, lower[::-1], upper, donor)
+    by_cohort = coverages.coverage(observed, lower, upper, donor, cohort.sample(frac=1, random_state=0))
     assert list(found.index) == list(observed.columns)
-    assert set(found.columns) == {*conformal.INTERVAL_METRICS, "n", "n_donors"}
+    assert set(found.columns) == {*coverages.INTERVAL_METRICS, "n", "n_donors"}
     for name in observed:
         for group, row in (("", found.loc[name]), *((c, by_cohort.loc[(c, name)]) for c in "ABC")):
             used = observed[name].notna() & lower[name].notna() & ((cohort == group) | (group == ""))
@@ -194,19 +195,19 @@ def test_coverage_equals_a_loop(judged):
                 assert row["mean_width"] == pytest.approx((high - low).mean())
             else:
                 assert row[["coverage", "mean_width"]].isna().all()
-    for name, metric in conformal.INTERVAL_METRICS.items():
+    for name, metric in coverages.INTERVAL_METRICS.items():
         assert found[name].dropna().between(*metric.range).all()
 
 
 def test_summary_counts_entries_and_resamples_donors(judged):
     observed, lower, upper, donor, cohort = judged
-    found = conformal.coverage_summary(
+    found = coverages.coverage_summary(
         observed, lower, upper, donor, cohort, level=0.7, n_resamples=40, seed=5
     )
     assert list(found.index) == ["all samples", "A", "B", "C"]
     used = (observed.notna() & lower.notna()).to_numpy()
     inside = ((observed >= lower) & (observed <= upper)).to_numpy() & used
-    table = conformal.coverage(observed, lower, upper, donor).dropna()
+    table = coverages.coverage(observed, lower, upper, donor).dropna()
     row = found.loc["all samples"]
     assert row["n_entries"] == used.sum()
     assert row["n_mirnas"] == len(table) == 6
@@ -224,7 +225,7 @@ def test_summary_counts_entries_and_resamples_donors(judged):
     assert found.loc["C", ["lower", "upper"]].isna().all()
     assert found.loc[["A", "B", "C"], "n_entries"].sum() == used.sum()
     pd.testing.assert_frame_equal(
-        conformal.coverage_summary(observed, lower, upper, donor, level=0.7, n_resamples=40, seed=5),
+        coverages.coverage_summary(observed, lower, upper, donor, level=0.7, n_resamples=40, seed=5),
         found[:1],
     )
 
@@ -233,9 +234,9 @@ def test_share_near_level_counts_its_bounds():
     hits = [84, 85, 90, 95, 96]
     observed = frame([[float(row < n) for n in hits] for row in range(100)])
     bounds = observed * 0 + 0.5, observed * 0 + 2
-    found = conformal.coverage_summary(observed, *bounds, np.arange(100), n_resamples=10)
+    found = coverages.coverage_summary(observed, *bounds, np.arange(100), n_resamples=10)
     assert found.loc["all samples", "share_near_level"] == 3 / 5
-    assert conformal.coverage(observed, *bounds, np.arange(100))["coverage"].tolist() == [
+    assert coverages.coverage(observed, *bounds, np.arange(100))["coverage"].tolist() == [
         h / 100 for h in hits
     ]
 
@@ -243,7 +244,7 @@ def test_share_near_level_counts_its_bounds():
 def test_a_cohort_without_measured_values_is_nan(judged):
     observed, lower, upper, donor, cohort = judged
     observed = observed.mask(cohort == "C")
-    row = conformal.coverage_summary(observed, lower, upper, donor, cohort, n_resamples=10).loc["C"]
+    row = coverages.coverage_summary(observed, lower, upper, donor, cohort, n_resamples=10).loc["C"]
     assert row[["coverage", "lower", "upper", "median_width", "share_near_level"]].isna().all()
     assert (row[["n_mirnas", "n_donors", "n_entries"]] == 0).all()
 
@@ -270,10 +271,10 @@ def test_bad_input_is_refused(data, judged):
             conformal.intervals(predicted, bad)
     observed, lower, upper, donor, cohort = judged
     with pytest.raises(DataError, match="lower bounds lie above"):
-        conformal.coverage(observed, upper, lower, donor)
+        coverages.coverage(observed, upper, lower, donor)
     with pytest.raises(DataError, match="No measured value has an interval"):
-        conformal.coverage(observed * np.nan, lower, upper, donor)
+        coverages.coverage(observed * np.nan, lower, upper, donor)
     with pytest.raises(DataError, match="one cohort for each"):
-        conformal.coverage(observed, lower, upper, donor, cohort[1:])
+        coverages.coverage(observed, lower, upper, donor, cohort[1:])
     with pytest.raises(ParameterError, match="n_resamples"):
-        conformal.coverage_summary(observed, lower, upper, donor, n_resamples=1)
+        coverages.coverage_summary(observed, lower, upper, donor, n_resamples=1)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import conformal, metrics, splits, trust
+from sicmir import conformal, interval_coverage, metrics, splits, trust
 from sicmir.baselines import CONTROLS
 from sicmir.errors import DataError, ParameterError
 from sicmir.methods import cross_predict
@@ -198,7 +198,7 @@ def test_what_cannot_be_predicted_gets_the_last_grade():
         metrics.per_mirna(observed, p, obs["cohort"].astype(str)) for p in (*predicted, means)
     )
     half = conformal.half_widths(observed, predicted[0], obs["donor"])
-    covered = conformal.coverage(observed, *conformal.intervals(predicted[0], half), obs["donor"])
+    covered = interval_coverage.coverage(observed, *conformal.intervals(predicted[0], half), obs["donor"])
     table = trust.trust_table(
         trust.expression_summary(observed, obs["donor"]),
         seen,
