@@ -36,6 +36,10 @@ _PACKAGES = (
 )
 
 
+LONGEST_NAME = 20
+"""Characters of a name that is kept on one line."""
+
+
 def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
     """Say whether a page shows real or synthetic data.
 
@@ -116,7 +120,7 @@ def provenance(*adatas: AnnData) -> HTML:
 
 def table(frame: pd.DataFrame, digits: int = 2) -> HTML:
     """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide."""
-    cells = frame.map(lambda value: _number(value, digits) if isinstance(value, float) else _escape(value))
+    cells = frame.map(lambda value: _number(value, digits) if isinstance(value, float) else _word(value))
     return HTML(_table([_escape(name) for name in frame.columns], cells.to_numpy().tolist()))
 
 
@@ -302,6 +306,13 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _number(value: float, digits: int) -> str:
     return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _word(value: object) -> str:
+    """Escaped text; a name such as hsa-mir-200c is not broken at its hyphens."""
+    text = _escape(value)
+    name = "-" in text and " " not in text and len(text) <= LONGEST_NAME
+    return f'<span class="sicmir-name">{text}</span>' if name else text
 
 
 def _interval(value: float, row: tuple, digits: int) -> str:
