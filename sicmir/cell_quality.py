@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from sicmir.errors import DataError, ParameterError
+from sicmir.gene_names import read_names
+from sicmir.gene_symbols import current_symbols
 from sicmir.units import recognise, select
 
 MITOCHONDRIAL = r"MT-.+"
@@ -41,7 +43,7 @@ class Rule:
 
 
 def counts_of(cells: ad.AnnData, layer: str = "") -> ad.AnnData:
-    """Cells with their counts in ``X``, wherever they lay (``X``, ``raw``, a layer).
+    """Cells with their counts in ``X``, wherever they lay (``X``, ``raw``, a layer), genes by symbol.
 
     Raises
     ------
@@ -52,7 +54,21 @@ def counts_of(cells: ad.AnnData, layer: str = "") -> ad.AnnData:
     if record.units != "counts":
         raise DataError(f"Quality control needs counts. {record.text()} Name a layer of counts.")
     found = select(cells, record)
-    return ad.AnnData(found.X, obs=cells.obs.copy(), var=found.var.copy(), uns=dict(cells.uns))
+    made = ad.AnnData(found.X, obs=cells.obs.copy(), var=found.var.copy(), uns=dict(cells.uns))
+    made.var_names = symbols(made).to_numpy()
+    return made
+
+
+def symbols(cells: ad.AnnData) -> pd.Series:
+    """Names of the genes, with current symbols in place of Ensembl and Entrez ids where these are certain.
+
+    Two genes never get the same name: they keep their ids.
+    """
+    given = pd.Series(read_names(cells, ""), cells.var_names)
+    is_id = given.str.fullmatch(r"ENSG\d{11}.*|\d+")
+    current = pd.Series(current_symbols(given)["current"].to_numpy(), given.index)
+    names = current.where(is_id & (current != ""), given)
+    return given.where(is_id & names.duplicated(keep=False), names)
 
 
 def measures(cells: ad.AnnData) -> pd.DataFrame:
@@ -61,13 +77,14 @@ def measures(cells: ad.AnnData) -> pd.DataFrame:
     Parameters
     ----------
     cells
-        Cells × genes, counts, named by symbol.
+        Cells × genes, counts, named by symbol; ``donor`` in ``obs``.
 
     Returns
     -------
     DataFrame
         Index of the cells: ``transcripts``, ``genes``, ``mitochondrial`` and ``haemoglobin`` (shares, 0 to
-        1; 0 as well where the table has no such gene or the cell no transcript).
+        1; 0 where the cell has no transcript). NaN where it cannot be told: no such gene is in the table, or
+        no barcode of the donor has a mitochondrial transcript, since no sample is without.
     """
     import scanpy as sc  # takes seconds
 
@@ -81,22 +98,30 @@ def measures(cells: ad.AnnData) -> pd.DataFrame:
     )
     bare = ad.AnnData(cells.X, obs=cells.obs[[]], var=marked)
     found, _ = sc.pp.calculate_qc_metrics(bare, qc_vars=list(marked), percent_top=None, log1p=False)
+    shares = pd.DataFrame(
+        {
+            name: found[f"pct_counts_{name}"].fillna(0) / 100 if marked[name].any() else np.nan
+            for name in marked
+        },
+        index=found.index,
+    )
+    seen = shares["mitochondrial"].groupby(cells.obs["donor"].astype(str)).transform("max") > 0
     return pd.DataFrame(
         {
             "transcripts": found["total_counts"].astype(float),
             "genes": found["n_genes_by_counts"].astype(int),
-            "mitochondrial": found["pct_counts_mitochondrial"].fillna(0) / 100,
-            "haemoglobin": found["pct_counts_haemoglobin"].fillna(0) / 100,
+            "mitochondrial": shares["mitochondrial"].where(seen),
+            "haemoglobin": shares["haemoglobin"],
         }
     )
 
 
 def passing(measured: pd.DataFrame, rule: Rule) -> pd.Series:
-    """Which barcodes are cells by the rule, True or False."""
+    """Which barcodes are cells by the rule, True or False; a share that cannot be told fails none."""
     return (
         (measured["genes"] >= rule.min_genes)
-        & (measured["mitochondrial"] <= rule.max_mitochondrial)
-        & (measured["haemoglobin"] <= rule.max_haemoglobin)
+        & ~(measured["mitochondrial"] > rule.max_mitochondrial)
+        & ~(measured["haemoglobin"] > rule.max_haemoglobin)
     )
 
 
@@ -133,29 +158,44 @@ def table(measured: pd.DataFrame, obs: pd.DataFrame, rule: Rule) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        A row a donor: ``donor, condition, barcodes, few_genes, mitochondrial, haemoglobin`` (barcodes that
-        fail by each, one may fail by several), ``cells`` left, ``genes_median`` and ``transcripts_median``
-        of these (NaN for none).
+        A row a donor: ``donor, condition`` (comma-separated if there are several), ``barcodes, few_genes,
+        mitochondrial, haemoglobin`` (barcodes that fail by each, one may fail by several; NaN where the share
+        cannot be told), ``cells`` left, ``genes_median`` and ``transcripts_median`` of these (NaN for none).
     """
     keep = passing(measured, rule)
     rows = measured.assign(
         donor=obs["donor"].astype(str),
         condition=obs["condition"].astype(str),
         few_genes=measured["genes"] < rule.min_genes,
-        low=measured["mitochondrial"] > rule.max_mitochondrial,
-        red=measured["haemoglobin"] > rule.max_haemoglobin,
+        low=(measured["mitochondrial"] > rule.max_mitochondrial).where(measured["mitochondrial"].notna()),
+        red=(measured["haemoglobin"] > rule.max_haemoglobin).where(measured["haemoglobin"].notna()),
         keep=keep,
         genes_kept=measured["genes"].where(keep, np.nan),
         transcripts_kept=measured["transcripts"].where(keep, np.nan),
     )
     found = rows.groupby("donor", sort=True).agg(
-        condition=("condition", "first"),
+        condition=("condition", lambda labels: ", ".join(sorted(set(labels)))),
         barcodes=("keep", "size"),
         few_genes=("few_genes", "sum"),
-        mitochondrial=("low", "sum"),
-        haemoglobin=("red", "sum"),
+        mitochondrial=("low", _total),
+        haemoglobin=("red", _total),
         cells=("keep", "sum"),
         genes_median=("genes_kept", "median"),
         transcripts_median=("transcripts_kept", "median"),
     )
     return found.reset_index()
+
+
+def untold(table: pd.DataFrame) -> str:
+    """Say for which donors of :func:`table` damaged cells or red blood cells cannot be recognised."""
+    parts = []
+    for kind, cells in (("mitochondrial", "damaged cells"), ("haemoglobin", "red blood cells")):
+        donors = table.loc[table[kind].isna(), "donor"]
+        if len(donors):
+            who = "any donor" if len(donors) == len(table) else ", ".join(donors)
+            parts.append(f"No {kind} transcript was found in {who}: {cells} are not recognised there.")
+    return " ".join(parts) or "Mitochondrial and haemoglobin transcripts were looked for in every donor."
+
+
+def _total(failed: pd.Series) -> float:
+    return failed.astype(float).sum(min_count=1)

@@ -256,7 +256,14 @@ def test_the_tumours_are_what_the_text_says():
     assert cells.n_obs == 3195
     good, measured, quality = tumour_study.quality_control(cells, cell_quality.Rule())
     assert good.n_obs == 1819
-    assert (measured.loc[(cells.obs["condition"] == "metastasis").to_numpy(), "mitochondrial"] == 0).all()
+    unknown = measured["mitochondrial"].isna()
+    assert (unknown == (cells.obs["condition"] == "metastasis")).all()
+    assert quality["mitochondrial"].isna().sum() == 2
+    names = cells.var["ensembl"].to_numpy()
+    by_id = ad.AnnData(cells.X, cells.obs, pd.DataFrame(index=names), uns=dict(cells.uns))
+    again, _, table = tumour_study.quality_control(by_id, cell_quality.Rule())
+    assert again.obs_names.tolist() == good.obs_names.tolist()
+    pd.testing.assert_frame_equal(table, quality)
     assert quality.groupby("condition")["donor"].size().to_dict() == {"metastasis": 2, "primary": 3}
     assert labels["sample"].value_counts()[["P01", "P02", "P04"]].tolist() == [407, 143, 289]
     for genes in PANCREAS.values():
