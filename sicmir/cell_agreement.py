@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from sicmir.contrasts import effect_spearman
-from sicmir.errors import DataError
+from sicmir.errors import DataError, ParameterError
 from sicmir.metrics import matched, per_mirna
 
+COMPARED = (
+    *("cell_type_a", "cell_type_b", "source", "predictor", "n_mirnas", "n_clusters"),
+    *("spearman", "lower", "upper", "gain", "gain_lower", "gain_upper"),
+)
+"""Columns of :func:`compare`."""
+
 _MIN_CELL_TYPES = 4
+_MIN_MIRNAS = 3
 
 
 def over_cell_types(
@@ -85,3 +93,100 @@ def between_cell_types(
         rho = effect_spearman(x[a] - x[b], y[a] - y[b]) if n else float("nan")
         rows.append((measured.index[a], measured.index[b], labels.iloc[a], n, rho))
     return pd.DataFrame(rows, columns=["cell_type_a", "cell_type_b", "source", "n_mirnas", "spearman"])
+
+
+def compare(
+    measured: pd.DataFrame,
+    predicted: Mapping[str, pd.DataFrame],
+    source: Sequence[str] | pd.Series | None = None,
+    clusters: pd.Series | None = None,
+    baseline: str = "",
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Hold several predictions of the same cell types against measurement, with intervals.
+
+    For each pair of cell types of a source, as :func:`between_cell_types`, on the same miRNAs. With one pool
+    a cell type there are no samples to draw from: what is drawn with replacement are genomic clusters of
+    miRNAs, whose members rise and fall together, the same for all predictors. The intervals say how far the
+    figure depends on which miRNAs there are, and nothing of other donors.
+
+    Parameters
+    ----------
+    measured
+        Cell types × miRNAs, log2; NaN is left out.
+    predicted
+        Predictor -> the same cell types × miRNAs, in any unit: ranks of differences are compared. Only miRNAs
+        of all predictors count.
+    source
+        As for :func:`over_cell_types`.
+    clusters
+        Cluster of each miRNA; "" or a miRNA that it does not list is a cluster of its own.
+    baseline
+        Predictor that the others are compared with; "" for none.
+    n_resamples, level, seed
+        Draws of clusters, level of the percentile intervals, seed.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair and predictor: ``cell_type_a, cell_type_b, source, predictor, n_mirnas,
+        n_clusters, spearman, lower, upper``, and against the baseline ``gain, gain_lower, gain_upper`` (NaN
+        for itself). Pairs beside the same libraries, which have no measured difference, are left out.
+
+    Raises
+    ------
+    DataError
+        If no source has two cell types, or a pair has fewer than 3 miRNAs.
+    ParameterError
+        If there is no such baseline, or ``level`` or ``n_resamples`` is out of range.
+    """
+    if baseline and baseline not in predicted:
+        raise ParameterError(f"The baseline {baseline!r} should be one of {', '.join(predicted)}.")
+    if not 0 < level < 1 or n_resamples < 1:
+        raise ParameterError(f"Expected level in (0, 1) and n_resamples of 1 or more; found {level!r}.")
+    names = [name for name in measured if all(name in table for table in predicted.values())]
+    labels = pd.Series("one source" if source is None else source, index=measured.index)
+    own = pd.Series("", index=names) if clusters is None else clusters.reindex(names).fillna("").astype(str)
+    own = own.where(own != "", pd.Series(names, index=names))
+    rng, tail, rows = np.random.default_rng(seed), 100 * (1 - level) / 2, []
+    for a, b in combinations(measured.index, 2):
+        if labels[a] != labels[b]:
+            continue
+        truth = (measured.loc[a, names] - measured.loc[b, names]).to_numpy(dtype=float)
+        guesses = {
+            name: (table.loc[a, names] - table.loc[b, names]).to_numpy(float)
+            for name, table in predicted.items()
+        }
+        sides = np.stack([truth, *guesses.values()])
+        known = np.isfinite(sides).all(axis=0)
+        sides, codes = sides[:, known], pd.factorize(own[known])[0]
+        if not truth[known].any():
+            continue
+        if sides.shape[1] < _MIN_MIRNAS:
+            raise DataError(f"{a} and {b}: {sides.shape[1]} miRNAs have all values; expected {_MIN_MIRNAS}.")
+        members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+        picks = rng.integers(0, len(members), (n_resamples, len(members)))
+        draws = np.stack([_spearman(sides[:, np.concatenate([members[i] for i in p])]) for p in picks])
+        values = _spearman(sides)
+        for place, name in enumerate(guesses):
+            row = [a, b, labels[a], name, sides.shape[1], len(members), values[place]]
+            row += np.nanpercentile(draws[:, place], [tail, 100 - tail]).tolist()
+            gain = [np.nan] * 3
+            if baseline and name != baseline:
+                other = list(guesses).index(baseline)
+                gain = [values[place] - values[other]]
+                gain += np.nanpercentile(draws[:, place] - draws[:, other], [tail, 100 - tail]).tolist()
+            rows.append((*row, *gain))
+    if not rows:
+        raise DataError(f"No source has two of the {len(measured)} cell types with a measured difference.")
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def _spearman(sides: np.ndarray) -> np.ndarray:
+    """Rank correlation of the first row with each other one; NaN where a row is constant."""
+    ranks = rankdata(sides, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ranks[1:] @ ranks[0] / np.sqrt(np.square(ranks[1:]).sum(axis=1) * np.square(ranks[0]).sum())

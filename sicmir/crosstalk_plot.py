@@ -1,4 +1,4 @@
-"""Figures of crosstalk: rows of the table as dots, and senders by receivers. What is not trusted is grey."""
+"""Figures of crosstalk: rows of the table as dots, senders by receivers, and ribbons between them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch, Wedge
+from matplotlib.path import Path
 
 from sicmir.crosstalk import summarise_pairs
 from sicmir.errors import DataError, ParameterError
+from sicmir.plots import cohort_styles
 
 _GREY, _MAP = "0.7", "cividis"
 _PAIR = ["sender", "receiver"]
+_GAP = 0.08
 
 PairValue = Literal["n_significant", "best_score", "mean_score"]
 """What :func:`pair_map` shows."""
@@ -135,6 +139,73 @@ def pair_map(table: pd.DataFrame, value: PairValue = "n_significant", fdr: float
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=90)
     return figure
+
+
+def chord(table: pd.DataFrame, top: int = 30) -> Figure:
+    """Cell types on a circle, and the first rows of the table as ribbons from sender to receiver.
+
+    A ribbon is as wide as the number of its rows and has the colour of its sender; it leaves the sender at
+    the rim and ends a little off the receiver.
+
+    Parameters
+    ----------
+    table
+        Of :class:`sicmir.crosstalk.Crosstalk`.
+    top
+        Number of counted rows, by p and then by score, at least 1.
+
+    Raises
+    ------
+    ParameterError
+        If ``top`` is below 1.
+    DataError
+        If no row is counted.
+    """
+    if top < 1:
+        raise ParameterError(f"Expected top of 1 or more; found {top!r}.")
+    counted = table[table["counted"] & table["score"].notna()]
+    if counted.empty:
+        raise DataError("No row of the table is counted; there is nothing to be shown.")
+    first = counted.sort_values(["p", "score"], ascending=[True, False], kind="stable").head(top)
+    sizes = first.groupby(_PAIR).size()
+    kinds = sorted({*first["sender"], *first["receiver"]})
+    styles = cohort_styles({*table["sender"], *table["receiver"]})
+    unit = (2 * np.pi - _GAP * len(kinds)) / (2 * sizes.sum())
+    figure, ax = plt.subplots(figsize=(6.2, 5.4))
+    spans, angle = {}, np.pi / 2
+    for kind in kinds:
+        start = angle
+        for pair, side in ((pair, side) for side in (0, 1) for pair in sizes.index if pair[side] == kind):
+            spans[pair, side] = (angle, angle + unit * sizes[pair])
+            angle += unit * sizes[pair]
+        degrees = np.degrees([start, angle])
+        ax.add_patch(Wedge((0, 0), 1.0, *degrees, width=0.06, color=styles[kind][0], lw=0))
+        middle = (start + angle) / 2
+        ax.text(
+            *(1.08 * np.array([np.cos(middle), np.sin(middle)])),
+            kind,
+            ha="left" if np.cos(middle) > 0.15 else "right" if np.cos(middle) < -0.15 else "center",
+            va="center" if abs(np.sin(middle)) < 0.85 else "bottom" if np.sin(middle) > 0 else "top",
+        )
+        angle += _GAP
+    for pair in sizes.sort_values(ascending=False).index:
+        ribbon = _ribbon(spans[pair, 0], spans[pair, 1])
+        ax.add_patch(PathPatch(ribbon, fc=styles[pair[0]][0], alpha=0.55, lw=0.4, ec="white"))
+    ax.set(xlim=(-1.75, 1.75), ylim=(-1.25, 1.25), aspect="equal")
+    ax.axis("off")
+    return figure
+
+
+def _ribbon(out: tuple[float, float], into: tuple[float, float]) -> Path:
+    """Outline from the sender's part of the rim through the middle to the receiver's, and back."""
+    rims = []
+    for (start, stop), radius in ((out, 0.94), (into, 0.86)):
+        angles = np.linspace(start, stop, 12)
+        rims.append(radius * np.column_stack([np.cos(angles), np.sin(angles)]))
+    middle = np.zeros((1, 2))
+    points = np.concatenate([rims[0], middle, rims[1], middle, rims[0][:1]])
+    codes = [Path.MOVETO, *[Path.LINETO] * 11, *[Path.CURVE3] * 2, *[Path.LINETO] * 11, *[Path.CURVE3] * 2]
+    return Path(points, codes)
 
 
 def _dot(size: float, label: str, colour: str) -> Line2D:

@@ -67,6 +67,34 @@ def mirna_evidence() -> pd.DataFrame:
     return _mirna().copy()
 
 
+def glioma_mirnas() -> pd.DataFrame:
+    """Give miRNAs that were reported in vesicles of glioblastoma cells, one row for each and publication.
+
+    Returns
+    -------
+    DataFrame
+        ``mirna`` (mature, miRBase v22; 5p or 3p as most reads go, where the publication names no arm),
+        ``pmid``, ``cells`` (cells of tumours, or a cell line) and ``vesicles``, as Vesiclepedia lists them.
+        Reported is not sorted: what is abundant in a cell is found in its vesicles too.
+
+    References
+    ----------
+    Kalra et al. 2012, doi:10.1371/journal.pbio.1001450 (Vesiclepedia).
+    """
+    return pd.read_csv(paths.reference("glioma_ev_mirna.csv"))
+
+
+def transfers() -> pd.DataFrame:
+    """Transfers of a miRNA between cell types of a glioma by vesicles that are published.
+
+    Returns
+    -------
+    DataFrame
+        ``sender, receiver, mirna, statement, source, doi``.
+    """
+    return pd.read_csv(paths.reference("vesicle_transfers.csv"))
+
+
 def sorting_prior(mirnas: Sequence[str] | pd.Index, evidence: Evidence = "studies") -> pd.Series:
     """Weak prior, from 0.5 to 1, that a mature miRNA gets into vesicles at all.
 

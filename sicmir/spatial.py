@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from sicmir.conformal import uncut_half_widths
 from sicmir.errors import DataError, ParameterError
 from sicmir.mirna_findings import describe
 from sicmir.pseudobulk import pseudobulk
@@ -75,8 +76,10 @@ def windows(spots: ad.AnnData, radius: float) -> ad.AnnData:
     return made
 
 
-def contrast(predicted: ad.AnnData, case: str, reference: str, min_grade: str = "") -> pd.DataFrame:
-    """Difference of two regions of one tumour, with the errors of prediction.
+def contrast(
+    predicted: ad.AnnData, case: str, reference: str, min_grade: str = "", key: str = "region"
+) -> pd.DataFrame:
+    """Difference of two regions of one tumour, or of two other pools, with the errors of prediction.
 
     The limits take the half widths of both intervals for independent: their squares are added up. They tell
     how far the *prediction* can be off, at the level of the model's intervals, and nothing of other
@@ -85,11 +88,13 @@ def contrast(predicted: ad.AnnData, case: str, reference: str, min_grade: str = 
     Parameters
     ----------
     predicted
-        Regions × miRNAs as :func:`sicmir.predict` gives them; ``obs["region"]``.
+        Regions × miRNAs as :func:`sicmir.predict` gives them.
     case, reference
         The two regions.
     min_grade
         Worst grade that counts; "" for all.
+    key
+        Column of ``obs`` that names the regions.
 
     Returns
     -------
@@ -101,14 +106,13 @@ def contrast(predicted: ad.AnnData, case: str, reference: str, min_grade: str = 
     DataError
         If a region is not there.
     """
-    found = predicted.obs["region"].astype(str)
+    found = predicted.obs[key].astype(str)
     absent = [name for name in (case, reference) if not (found == name).any()]
     if absent:
-        raise DataError(f"There is no region {absent[0]!r}; there are {', '.join(found)}.")
+        raise DataError(f"There is no {key} {absent[0]!r}; there are {', '.join(found)}.")
     rows = [int(np.flatnonzero((found == name).to_numpy())[0]) for name in (case, reference)]
     values = np.asarray(predicted.X, dtype=np.float64)[rows]
-    half = (np.asarray(predicted.layers["upper"]) - np.asarray(predicted.layers["lower"]))[rows] / 2
-    width = np.sqrt(np.square(half.astype(np.float64)).sum(axis=0))
+    width = np.sqrt(np.square(uncut_half_widths(predicted)[rows]).sum(axis=0))
     effect = values[0] - values[1]
     facts = describe(predicted, min_grade)
     return pd.DataFrame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,9 @@ REGIONS = "cancer against pancreas"
 
 PANCREATIC = "PAAD"
 """What TCGA calls its cohort of pancreatic adenocarcinomas."""
+
+TUMOURS: Mapping[str, str] = MappingProxyType({"pancreatic carcinomas": PANCREATIC})
+"""Tumours of the page and their cohort in TCGA."""
 
 LIMITS = ("lower_total", "upper_total")
 """Limits by which claims about cell types are judged: they hold the errors of prediction too."""
@@ -119,14 +123,22 @@ def gene_key(cells: AnnData) -> str:
     return "ensembl" if "ensembl" in cells.var else ""
 
 
-def training(bundle: Bundle) -> pd.DataFrame:
-    """What the model was trained on, to see that nothing of the page was: one row a fact."""
+def training(bundle: Bundle, wanted: Mapping[str, str] = TUMOURS) -> pd.DataFrame:
+    """What the model was trained on, to see that nothing of the page was: one row a fact.
+
+    Parameters
+    ----------
+    bundle
+        Model.
+    wanted
+        Kind of tumour -> what TCGA calls its cohort.
+    """
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
     facts = {
         "samples": sum(cohorts.values()),
         "cohorts": ", ".join(f"{name} {n}" for name, n in sorted(cohorts.items())) or "not stated",
-        f"pancreatic carcinomas ({PANCREATIC})": cohorts.get(PANCREATIC, 0),
     }
+    facts |= {f"{kind} ({cohort})": cohorts.get(cohort, 0) for kind, cohort in wanted.items()}
     return pd.DataFrame(list(facts.items()), columns=["trained on", ""])
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from sicmir.cell_agreement import between_cell_types, over_cell_types
-from sicmir.errors import DataError
+from sicmir.cell_agreement import between_cell_types, compare, over_cell_types
+from sicmir.errors import DataError, ParameterError
 
 SOURCES = ["s1"] * 6 + ["s2"] * 5 + ["s3"]
 
@@ -105,3 +105,54 @@ def test_bad_input_is_refused(pair):
             function(measured, predicted, pd.Series(SOURCES, measured.index).iloc[1:])
         with pytest.raises(DataError, match="infinite"):
             function(measured.replace(measured.iloc[0, 0], np.inf), predicted)
+
+
+def test_two_predictions_are_compared_on_the_same_mirnas(pair):
+    measured, predicted = pair
+    measured = measured.iloc[:4]
+    worse = predicted + np.random.default_rng(1).normal(0, 3, predicted.shape)
+    both = {"good": predicted.drop(columns="m9"), "bad": worse.assign(other=0.0)}
+    both = {name: table.loc[measured.index] for name, table in both.items()}
+    found = compare(measured, both, baseline="bad", n_resamples=300)
+    assert len(found) == 2 * 6
+    for row in found.itertuples():
+        names = measured.columns.drop("m9")
+        x = (measured.loc[row.cell_type_a] - measured.loc[row.cell_type_b])[names]
+        y = (both[row.predictor].loc[row.cell_type_a] - both[row.predictor].loc[row.cell_type_b])[names]
+        known = x.notna() & y.notna() & (x.notna() & both["good"].loc[row.cell_type_b][names].notna())
+        assert row.spearman == pytest.approx(spearmanr(x[known], y[known]).statistic)
+        assert row.n_mirnas == row.n_clusters == known.sum()
+        assert row.lower < row.spearman < row.upper
+    good = found[found["predictor"] == "good"].reset_index(drop=True)
+    bad = found[found["predictor"] == "bad"].reset_index(drop=True)
+    np.testing.assert_allclose(good["gain"], good["spearman"] - bad["spearman"])
+    assert (good["gain_lower"] > 0).all()
+    assert bad["gain"].isna().all()
+
+
+def test_clusters_are_drawn_as_wholes(pair):
+    """Copies of every miRNA under one cluster add nothing: intervals stay as wide as without them."""
+    measured, predicted = (table.iloc[[0, 1]].drop(columns=["m3", "m5"]) for table in pair)
+    copies = {name: pd.concat([table] * 4, axis=1) for name, table in (("x", measured), ("y", predicted))}
+    for table in copies.values():
+        table.columns = [f"{name} {i // measured.shape[1]}" for i, name in enumerate(table)]
+    clusters = pd.Series([name.split()[0] for name in copies["x"]], index=copies["x"].columns)
+    alone = compare(measured, {"p": predicted}, n_resamples=2000).iloc[0]
+    whole = compare(copies["x"], {"p": copies["y"]}, clusters=clusters, n_resamples=2000).iloc[0]
+    loose = compare(copies["x"], {"p": copies["y"]}, n_resamples=2000).iloc[0]
+    assert (whole["n_mirnas"], whole["n_clusters"]) == (4 * 38, 38)
+    width = alone["upper"] - alone["lower"]
+    assert whole["upper"] - whole["lower"] == pytest.approx(width, rel=0.1)
+    assert loose["upper"] - loose["lower"] < 0.7 * width
+
+
+def test_pairs_beside_the_same_libraries_have_no_difference(pair):
+    measured, predicted = pair
+    measured = measured.iloc[[0, 1]].copy()
+    measured.iloc[1] = measured.iloc[0]
+    with pytest.raises(DataError, match="with a measured difference"):
+        compare(measured, {"p": predicted.loc[measured.index]}, n_resamples=10)
+    with pytest.raises(ParameterError, match="baseline 'q'"):
+        compare(measured, {"p": predicted.loc[measured.index]}, baseline="q")
+    with pytest.raises(ParameterError, match="level in"):
+        compare(measured, {"p": predicted.loc[measured.index]}, level=1.0)

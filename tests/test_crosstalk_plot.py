@@ -3,6 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.patches import PathPatch, Wedge
 
 from sicmir import crosstalk_plot
 from sicmir.errors import DataError, ParameterError
@@ -80,3 +81,28 @@ def test_figures_refuse_what_is_not_there(table):
     for draw in (crosstalk_plot.dot_plot, crosstalk_plot.pair_map):
         with pytest.raises(DataError, match="No row of the table is counted"):
             draw(table.assign(counted=False))
+
+
+def test_ribbons_run_from_senders_to_receivers(table):
+    figure = crosstalk_plot.chord(table, top=3)
+    ax = figure.axes[0]
+    wedges = [patch for patch in ax.patches if isinstance(patch, Wedge)]
+    ribbons = [patch for patch in ax.patches if isinstance(patch, PathPatch)]
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+    assert len(ribbons) == 2  # a to b with two rows, b to a with one
+    sizes = [np.ptp(np.unwrap(np.arctan2(*patch.get_path().vertices[:12].T[::-1]))) for patch in ribbons]
+    assert sizes[0] == pytest.approx(2 * sizes[1])
+    radii = np.hypot(*ribbons[0].get_path().vertices[[0, 13]].T)
+    assert radii[0] > radii[1]  # off the rim at the receiver
+    colours = {
+        text.get_text(): to_hex(patch.get_facecolor()) for text, patch in zip(ax.texts, wedges, strict=True)
+    }
+    assert to_hex(ribbons[0].get_facecolor()) == colours["a"]
+    assert to_hex(ribbons[1].get_facecolor()) == colours["b"]
+
+
+def test_nothing_to_be_shown_on_a_circle(table):
+    with pytest.raises(DataError, match="No row of the table is counted"):
+        crosstalk_plot.chord(table.assign(counted=False))
+    with pytest.raises(ParameterError, match="top of 1"):
+        crosstalk_plot.chord(table, top=0)

@@ -71,3 +71,21 @@ def test_unknown_evidence_is_refused():
 def test_evidence_is_a_copy():
     ev.mirna_evidence()["studies"] = 0
     assert ev.mirna_evidence()["studies"].max() > 10
+
+
+def test_mirnas_of_glioma_vesicles_are_current_and_reported_anywhere():
+    table = ev.glioma_mirnas()
+    assert not table.duplicated(["mirna", "pmid", "cells"]).any()
+    current = set(panel.mirnas().query("level == 'mature'")["name"])
+    assert set(table["mirna"]) <= current
+    studies = ev.mirna_evidence()["studies"].reindex(table["mirna"].unique()).fillna(0)
+    assert (studies > 0).mean() > 0.5  # names without an arm are not in the older table
+    assert table.groupby("pmid")["mirna"].nunique().to_dict()[19011622] == 11
+
+
+def test_transfers_name_current_mirnas_and_a_publication():
+    table = ev.transfers()
+    current = set(panel.mirnas().query("level == 'mature'")["name"])
+    assert set(table["mirna"]) <= current
+    assert table["doi"].str.startswith("10.").all()
+    assert (table["sender"] != table["receiver"]).all()

@@ -10,7 +10,19 @@ from typing import Any
 
 import anndata as ad
 
-from sicmir.data import cells, formats, gct, gctx, gene_sets, pancan, rda, spots, tables, target_tables
+from sicmir.data import (
+    cells,
+    formats,
+    gct,
+    gctx,
+    gene_sets,
+    gliomas,
+    pancan,
+    rda,
+    spots,
+    tables,
+    target_tables,
+)
 from sicmir.errors import ParameterError, ReadError
 
 
@@ -71,6 +83,9 @@ READERS: dict[str, Reader] = {
         Reader("cell_labels", cells.cell_labels, "labels"),
         Reader("seurat_counts", cells.seurat_counts, "mrna"),
         Reader("hou_cells", cells.hou_cells, "mrna"),
+        Reader("sparse_cells", gliomas.sparse_cells, "mrna"),
+        Reader("r_matrix", gliomas.r_matrix, "mrna"),
+        Reader("listed_labels", gliomas.listed_labels, "labels"),
         Reader("rda_counts", spots.rda_counts, "mrna"),
         Reader("rda_spots", spots.rda_spots, "labels"),
         Reader("half_cell_mirna", cells.half_cell_mirna, "mirna"),

@@ -1,0 +1,213 @@
+"""What the chapter on glioblastoma quotes, what toy cells tell of it, and published transfers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from anndata import AnnData
+from sklearn.metrics import roc_auc_score
+
+from sicmir import claims, ev_controls, published_cells, study_effect
+from sicmir.crosstalk import Crosstalk
+from sicmir.glioma_study import ANY
+from sicmir.model import Bundle
+
+COHORTS: Mapping[str, str] = {"glioblastomas": "GBM", "gliomas of lower grade": "LGG"}
+"""Tumours of the page and their cohort in TCGA."""
+
+
+def planted(mirna: AnnData, table: pd.DataFrame) -> pd.DataFrame:
+    """How well planted senders and receivers are found; one line of text where nothing was planted.
+
+    Returns
+    -------
+    DataFrame
+        ``figure, value``: AUROC of the score and of p, planted rows against all other counted rows, and the
+        share of planted rows among as many rows with the best score.
+    """
+    if "truth" not in mirna.uns:
+        return pd.DataFrame({"figure": ["These cells were measured, so no planted truth is known."]})
+    counted = table[table["counted"]].sort_values("score", ascending=False, kind="stable")
+    keys = ["sender", "receiver", "mirna"]
+    truth = pd.MultiIndex.from_frame(mirna.uns["truth"]["pairs"][keys])
+    real = pd.MultiIndex.from_frame(counted[keys]).isin(truth)
+    figures = {
+        "AUROC of the score": roc_auc_score(real, counted["score"]),
+        "AUROC of p": roc_auc_score(real, -counted["p"]),
+        "planted among the first, share": real[: real.sum()].mean(),
+    }
+    return pd.DataFrame(
+        [(name, float(value)) for name, value in figures.items()], columns=["figure", "value"]
+    )
+
+
+def first_rows(rows: pd.DataFrame, n: int = 5) -> pd.DataFrame:
+    """Rows of the miRNAs that are among the first ``n`` of some direction, for a figure of all directions."""
+    first = rows[rows["counted"]].groupby(["sender", "receiver"], sort=False).head(n)
+    return rows[rows["mirna"].isin(first["mirna"]) & rows["counted"]]
+
+
+def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
+    """First counted rows of each direction, beside every other way to name sender and receiver.
+
+    Parameters
+    ----------
+    rows
+        Rows of ``table`` from the tumour and back, the best first.
+    table
+        Of :class:`sicmir.crosstalk.Crosstalk`.
+    n
+        Rows of each direction.
+
+    Returns
+    -------
+    DataFrame
+        ``sender, receiver, mirna, score``; ``place`` of the score among those of the same miRNA in all
+        ``n_pairs`` ordered pairs of cell types, which is the permutation null of a single donor; the parts of
+        the score; ``p`` and ``q`` where there are any; ``n_donors, grade``.
+    """
+    counted = table[table["counted"]]
+    places = counted.groupby("mirna")["score"].rank(ascending=False, method="max").astype("Int64")
+    first = rows[rows["counted"]].groupby(["sender", "receiver"], sort=True).head(n)
+    first = first.sort_values(["sender", "receiver"], kind="stable")
+    keys = ["sender", "receiver", "mirna"]
+    known = pd.Series(places.to_numpy(), index=pd.MultiIndex.from_frame(counted[keys]))
+    first = first.assign(
+        place=known.loc[pd.MultiIndex.from_frame(first[keys])].to_numpy(),
+        n_pairs=len(counted[keys[:2]].drop_duplicates()),
+    )
+    columns = [*keys, "score", "place", "n_pairs", "abundance", "receiver_abundance", "repression"]
+    columns += [name for name in ("p", "q") if first[name].notna().any()]
+    return first[[*columns, "n_donors", "grade"]]
+
+
+def transfers(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Published transfers, and the place of each among the counted miRNAs of its direction.
+
+    Parameters
+    ----------
+    published
+        As :func:`sicmir.ev.transfers` gives it.
+    table
+        Of :class:`sicmir.crosstalk.Crosstalk`.
+
+    Returns
+    -------
+    DataFrame
+        ``sender, receiver, mirna``; ``place`` of ``n_mirnas`` (missing where it is not counted), ``score``,
+        ``reason`` it has no place; ``statement, source, doi``.
+    """
+    rows = []
+    for claim in published.itertuples(index=False):
+        part = table[(table["sender"] == claim.sender) & (table["receiver"] == claim.receiver)]
+        counted = part[part["counted"]]
+        own, row = counted[counted["mirna"] == claim.mirna], part[part["mirna"] == claim.mirna]
+        reason = (
+            "no such pair of cell types"
+            if part.empty
+            else "not predicted under a mature name"
+            if row.empty
+            else ("grade or targets" if own.empty else "")
+        )
+        score = own["score"].iloc[0] if len(own) else float("nan")
+        place = int((counted["score"] >= score).sum()) if len(own) else pd.NA
+        rows.append((claim.sender, claim.receiver, claim.mirna, place, len(counted), score, reason))
+    columns = ["sender", "receiver", "mirna", "place", "n_mirnas", "score", "reason"]
+    found = pd.DataFrame(rows, columns=columns).astype({"place": "Int64"})
+    return found.join(published[["statement", "source", "doi"]])
+
+
+def headline(
+    bundle: Bundle,
+    table: pd.DataFrame,
+    pools: AnnData,
+    distances: pd.DataFrame,
+    others: pd.DataFrame,
+    result: Crosstalk,
+    rows: pd.DataFrame,
+    controls: pd.DataFrame,
+    ablated: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    fdr: float = 0.05,
+) -> dict[str, float | int | str]:
+    """Figures that the page quotes.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    table
+        Of :func:`sicmir.published_cells.agreement`.
+    pools
+        Predicted pools, abstained ones among them.
+    distances, others
+        Of :func:`sicmir.study_effect.distances` and :func:`sicmir.glioma_study.from_other_studies`.
+    result, rows
+        Crosstalk, and its rows from the tumour and back.
+    controls, ablated, verdicts
+        Of :func:`sicmir.glioma_study.controls`, :func:`sicmir.crosstalk.ablation` and
+        :func:`sicmir.published_cells.literature`.
+    fdr
+        Largest q of a finding.
+    """
+    cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
+    everything, good = (published_cells.ahead(table, mirnas) for mirnas in published_cells.COUNTED)
+    ours, theirs = (
+        table[(table["predictor"] == name) & (table["mirnas"] == published_cells.COUNTED[0])]["spearman"]
+        for name in (published_cells.OURS, published_cells.THEIRS)
+    )
+    counts, medians = claims.counts(verdicts), distances.groupby("kind")["distance"].median()
+    best = rows[rows["counted"]].iloc[0]
+    return {
+        "n_glioma": sum(cohorts.get(name, 0) for name in COHORTS.values()),
+        **everything,
+        "ahead_good": good["ahead"],
+        "pairs_good": good["pairs"],
+        "surely_good": good["surely_ahead"],
+        "lowest_ours": float(ours.min()),
+        "highest_ours": float(ours.max()),
+        "lowest_theirs": float(theirs.min()),
+        "highest_theirs": float(theirs.max()),
+        "median_ours": float(ours.median()),
+        "median_theirs": float(theirs.median()),
+        "n_pools": pools.n_obs,
+        "n_predicted": int((~pools.obs["abstained"]).sum()),
+        "same_type": _told(medians.get(study_effect.SAME_TYPE)),
+        "same_study": _told(medians.get(study_effect.SAME_STUDY)),
+        "other_spearman": _told(others["spearman"].median() if len(others) else None),
+        "other_kept": _told(others["top_kept"].median() if len(others) else None),
+        "n_rows": int(result.table["counted"].sum()),
+        "n_tested": int(result.table["p"].notna().sum()),
+        "n_significant": int((rows["q"] <= fdr).sum()),
+        "best": f"{best['mirna']} ({best['sender']} → {best['receiver']})",
+        **_area(controls, "matched", "score", "ev"),
+        **_area(controls, "all others", "abundance", "abundance"),
+        "weakest_term": str(ablated["spearman"].idxmax()),
+        "strongest_term": str(ablated["spearman"].idxmin()),
+        "claims_agree": counts["agrees"],
+        "claims_disagree": counts["disagrees"],
+        "claims_open": counts["cannot_tell"],
+        "n_claims": len(verdicts),
+    }
+
+
+def _area(controls: pd.DataFrame, name: str, term: str, prefix: str) -> dict[str, str | int]:
+    """AUROC of a term over all partners, with its interval and that of shuffled labels."""
+    part = controls[(controls["controls"] == name) & (controls["term"] == term)]
+    wide = part[part["receiver"] == ANY]
+    part = wide if len(wide) else part
+    if part.empty:
+        return {f"{prefix}_{key}": "none" for key in ("auroc", "shuffled", "n", "n_controls")}
+    row = part.iloc[0]
+    shown = [_told(row[key]) for key in ev_controls.COLUMNS[3:]]
+    return {
+        f"{prefix}_auroc": "{} ({} to {})".format(*shown[:3]),
+        f"{prefix}_shuffled": "{} ({} to {})".format(*shown[3:]),
+        f"{prefix}_n": int(row["n_positive"]),
+        f"{prefix}_n_controls": int(row["n_control"]),
+    }
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None or pd.isna(value) else f"{value:.2f}".replace("-", "−")

@@ -1,0 +1,299 @@
+"""The study of the chapter on glioblastoma: what its tables and figures are made from, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from sicmir import (
+    crosstalk,
+    ev,
+    ev_controls,
+    glioma_sets,
+    pool_table,
+    prediction,
+    study_effect,
+    tumour_study,
+)
+from sicmir.crosstalk_table import pairs_of, score_table
+from sicmir.errors import DataError, ParameterError
+from sicmir.model import Bundle
+from sicmir.units import recognise, select
+
+TUMOUR, PARTNERS = "malignant", ("macrophage", "endothelial")
+"""Cell types of the page where none are asked for."""
+
+ANY = "any of them"
+"""Receiver that stands for the best score over all partners."""
+
+CONTROL_TERMS = ("score", "abundance", "repression")
+"""Columns of the table of crosstalk that are held against controls."""
+
+
+def predict_pools(
+    studies: Mapping[str, ad.AnnData],
+    bundle: Bundle,
+    transform: str = "auto",
+    min_cells: int = 10,
+    layer: str = "",
+    seed: int = 0,
+) -> tuple[ad.AnnData, pd.DataFrame]:
+    """Predict each donor and cell type of each study from all genes of that study.
+
+    Returns
+    -------
+    pools
+        Pools × miRNAs with ``study, donor, cell_type`` in ``obs``, abstained ones among them. Of toy cells
+        the miRNA that comes with them.
+    states
+        A row a pool: ``study``, and the columns of :func:`sicmir.pool_table.status`.
+    """
+    if glioma_sets.is_toy(studies):
+        pools = glioma_sets.toy_crosstalk_cells(seed)[1].copy()
+        pools.obs["study"] = "toy"
+        columns = ["study", "donor", "cell_type", "n_cells"]
+        return pools, pools.obs[columns].assign(state="given, not predicted")
+    parts, states = [], []
+    for name, cells in studies.items():
+        made = prediction.predict(
+            cells,
+            bundle,
+            by=["donor", "cell_type"],
+            transform=transform,
+            layer=layer,
+            gene_key=tumour_study.gene_key(cells),
+            min_cells=min_cells,
+            progress=False,
+        )
+        made.obs["study"] = name
+        made.obs_names = made.obs_names + "|" + name
+        parts.append(made)
+        state = pool_table.status(made)
+        state.insert(0, "study", name)
+        states.append(state)
+    pools = ad.concat(parts, merge="same")
+    pools.uns["sicmir"] = {
+        key: parts[0].uns["sicmir"][key] for key in ("units", "level", "modality", "synthetic", "dataset")
+    }
+    return pools, pd.concat(states, ignore_index=True)
+
+
+def join(
+    studies: Mapping[str, ad.AnnData], pools: ad.AnnData, first: Mapping[str, str]
+) -> tuple[ad.AnnData, ad.AnnData]:
+    """Cells and pools for an analysis of crosstalk: each cell type from one study.
+
+    Several studies are brought to a million per cell over the genes of all of them; one is left as it is.
+
+    Parameters
+    ----------
+    studies, pools
+        As :func:`predict_pools` takes and gives them.
+    first
+        Cell type -> study that it is taken from; others are taken from every study that has them.
+
+    Returns
+    -------
+    cells, mirna
+    """
+    taken = {
+        name: cells[[first.get(str(kind), name) == name for kind in cells.obs["cell_type"]]]
+        for name, cells in studies.items()
+    }
+    taken = {name: cells for name, cells in taken.items() if cells.n_obs}
+    wanted = [
+        first.get(str(kind), study) == study
+        for kind, study in zip(pools.obs["cell_type"], pools.obs["study"], strict=True)
+    ]
+    mirna = pools[wanted].copy()
+    if len(taken) == 1:
+        return next(iter(taken.values())).copy(), mirna
+    parts = []
+    for cells in taken.values():
+        record = recognise(cells)
+        table = select(cells, record)
+        linear = record.linear(table.X.toarray() if sparse.issparse(table.X) else np.asarray(table.X))
+        obs = cells.obs[["study", "donor", "cell_type"]]
+        parts.append(ad.AnnData(linear.astype(np.float32), obs=obs, var=pd.DataFrame(index=table.var_names)))
+    joined = ad.concat(parts, join="inner")
+    if not joined.n_vars:
+        raise DataError(f"The studies {', '.join(taken)} have no gene in common.")
+    joined.X = (joined.X / joined.X.sum(axis=1, keepdims=True) * 1e6).astype(np.float32)
+    joined.uns["sicmir"] = {"units": "CPM"}
+    return joined, mirna
+
+
+def talk(
+    studies: Mapping[str, ad.AnnData],
+    pools: ad.AnnData,
+    targets: pd.DataFrame,
+    first: Mapping[str, str],
+    layer: str = "",
+    **options: Any,
+) -> crosstalk.Crosstalk:
+    """Crosstalk of the cells that :func:`join` takes, with ``options`` of :mod:`sicmir.crosstalk`."""
+    cells, mirna = join(studies, pools, first)
+    return crosstalk.crosstalk(
+        cells, mirna, targets, layer=layer if len(studies) == 1 else "", progress=False, **options
+    )
+
+
+def from_other_studies(
+    studies: Mapping[str, ad.AnnData],
+    pools: ad.AnnData,
+    targets: pd.DataFrame,
+    result: crosstalk.Crosstalk,
+    first: Mapping[str, str],
+    wanted: Sequence[str],
+    **options: Any,
+) -> pd.DataFrame:
+    """How the scores stay when one cell type at a time is taken from another study that has it.
+
+    Parameters
+    ----------
+    studies, pools, targets, first
+        As for :func:`talk`, which gave ``result``.
+    result
+        Crosstalk with each cell type from its first study.
+    wanted
+        Cell types between which rows are compared.
+    **options
+        As for :func:`talk`.
+
+    Returns
+    -------
+    DataFrame
+        ``taken_otherwise`` (cell type and the other study) and the columns of
+        :func:`sicmir.study_effect.same_rows`, for the pairs in which the cell type takes part. No rows where
+        no cell type has two studies.
+    """
+    columns = ["taken_otherwise", "sender", "receiver", "n_mirnas", "spearman", "top_kept"]
+    tables = []
+    for kind in wanted:
+        has = [name for name, cells in studies.items() if (cells.obs["cell_type"] == kind).any()]
+        for other in (name for name in has if kind in first and name != first[kind]):
+            again = talk(studies, pools, targets, {**first, kind: other}, **options)
+            table = study_effect.same_rows(result.table, again.table)
+            between = table[["sender", "receiver"]].isin(list(wanted)).all(axis=1)
+            table = table[between & table[["sender", "receiver"]].eq(kind).any(axis=1)]
+            tables.append(table.assign(taken_otherwise=f"{kind}, {other}"))
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def cell_types_of(table: pd.DataFrame, tumour: str, partners: str) -> tuple[str, list[str]]:
+    """The tumour's cell type and its partners: those asked for, else those of the page, else all there are.
+
+    Raises
+    ------
+    ParameterError
+        If one that was asked for is not in the table.
+    """
+    there = sorted({*table["sender"], *table["receiver"]})
+    asked = [name.strip() for name in partners.split(",") if name.strip()]
+    absent = [name for name in [*([tumour] if tumour else []), *asked] if name not in there]
+    if absent:
+        raise ParameterError(
+            f"No cell type {absent[0]!r} takes part in crosstalk; there are {', '.join(there)}."
+        )
+    chosen = tumour or (TUMOUR if TUMOUR in there else there[0])
+    others = asked or [name for name in PARTNERS if name in there]
+    return chosen, others or [name for name in there if name != chosen]
+
+
+def directions(table: pd.DataFrame, tumour: str, partners: Sequence[str]) -> pd.DataFrame:
+    """Rows from the tumour to a partner and back, the best first."""
+    out = (table["sender"] == tumour) & table["receiver"].isin(list(partners))
+    back = table["sender"].isin(list(partners)) & (table["receiver"] == tumour)
+    return table[out | back].reset_index(drop=True)
+
+
+def known_in_vesicles(
+    studies: Mapping[str, ad.AnnData], tumour: str, path: str | Path = "", seed: int = 0
+) -> set[str]:
+    """Mature miRNAs that are known from vesicles of the tumour: reported ones, planted ones of toy cells.
+
+    Parameters
+    ----------
+    studies
+        Cells of the page.
+    tumour
+        Sender; of toy cells those planted in it count.
+    path
+        A table of your own with a column ``mirna``; "" takes :func:`sicmir.ev.glioma_mirnas`.
+    seed
+        Of toy cells.
+
+    Raises
+    ------
+    DataError
+        If a file has no such column.
+    """
+    if path:
+        table = pd.read_csv(path)
+        if "mirna" not in table:
+            raise DataError(f"{path}: expected a column mirna; found {', '.join(map(str, table.columns))}.")
+        return set(table["mirna"].astype(str))
+    if glioma_sets.is_toy(studies):
+        planted = glioma_sets.toy_crosstalk_cells(seed)[1].uns["truth"]["pairs"]
+        return set(planted.loc[planted["sender"] == tumour, "mirna"])
+    return set(ev.glioma_mirnas()["mirna"])
+
+
+def controls(
+    result: crosstalk.Crosstalk,
+    known: set[str],
+    tumour: str,
+    partners: Sequence[str],
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Known miRNAs of vesicles against others, matched by abundance in the sender and not.
+
+    The prior for sorting counts publications on vesicles, so that it would find what it was made from: the
+    score is taken without it.
+
+    Parameters
+    ----------
+    result
+        Of :func:`sicmir.crosstalk.crosstalk`.
+    known
+        miRNAs known from vesicles of the tumour.
+    tumour, partners
+        Sender, and the receivers; :data:`ANY` stands for the best score of a miRNA over all of these.
+    n_resamples, seed
+        As for :func:`sicmir.ev_controls.areas`.
+
+    Returns
+    -------
+    DataFrame
+        ``receiver, controls`` ("matched", "all others") and the columns of
+        :data:`sicmir.ev_controls.COLUMNS`. Without rows where no miRNA, or each, is known.
+    """
+    table = without(result, "sorting")
+    table = table[table["counted"] & (table["sender"] == tumour) & table["receiver"].isin(list(partners))]
+    terms = list(CONTROL_TERMS)
+    parts = {ANY: table.groupby("mirna")[terms].max()} if len(partners) > 1 else {}
+    parts |= {name: table[table["receiver"] == name].set_index("mirna")[terms] for name in partners}
+    rows = []
+    for receiver, part in parts.items():
+        part = part.dropna()
+        positive = pd.Series(part.index.isin(known), index=part.index, dtype=bool)
+        if positive.all() or not positive.any():
+            continue
+        for name, make in (("matched", ev_controls.matched_sets), ("all others", ev_controls.one_set)):
+            found = ev_controls.areas(part, make(positive, part["abundance"]), n_resamples, seed=seed)
+            rows.append(found.assign(receiver=receiver, controls=name))
+    columns = ["receiver", "controls", *ev_controls.COLUMNS]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
+def without(result: crosstalk.Crosstalk, term: str) -> pd.DataFrame:
+    """Table of crosstalk scored without one of its terms, from what was measured; without p."""
+    use = [name for name in result.terms.used if name != term]
+    return score_table(result.terms, use, pairs_of(result.terms, self_pairs=False)[0])

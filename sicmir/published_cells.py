@@ -1,0 +1,139 @@
+"""The published pseudobulks of a glioblastoma: two predictions of the same cells beside measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from sicmir import cell_agreement, cell_validation, claims, prediction, spatial, trust
+from sicmir.errors import DataError
+from sicmir.glioma_sets import PAGE, Pseudobulks
+from sicmir.mirna_findings import describe
+from sicmir.model import Bundle
+
+OURS, THEIRS = "sicmir", "published"
+"""Names of the two predictions that are compared."""
+
+COUNTED = ("all", "B")
+"""Sets of miRNAs of the comparison: all that were measured well, and those of grade B or better."""
+
+
+def predict_pseudobulks(bulks: Pseudobulks, bundle: Bundle, transform: str = "auto") -> ad.AnnData:
+    """Predict the pseudobulks and average those of a cell type, with their intervals; nothing is abstained.
+
+    Returns
+    -------
+    AnnData
+        Cell types × miRNAs, log2(RPM+1); ``obs``: ``cell_type, n_pools, domain_score, in_domain`` (share).
+    """
+    made = prediction.predict(bulks.mrna, bundle, transform=transform, abstain=False, progress=False)
+    groups = made.obs["cell_type"].astype(str).to_numpy()
+    layers = {name: made.to_df(layer=name).groupby(groups).mean() for name in ("lower", "upper")}
+    values = made.to_df().groupby(groups).mean()
+    obs = made.obs.groupby(groups)[["domain_score", "in_domain"]].mean()
+    obs.insert(0, "n_pools", made.obs.groupby(groups).size())
+    obs.insert(0, "cell_type", obs.index)
+    mean = ad.AnnData(values.astype(np.float32), obs=obs, var=made.var.copy())
+    mean.layers.update({name: layer.to_numpy(np.float32) for name, layer in layers.items()})
+    mean.uns["sicmir"] = dict(made.uns["sicmir"])
+    return mean
+
+
+def agreement(bulks: Pseudobulks, ours: ad.AnnData, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Both predictions against measurement, for each pair of cell types with libraries of one source.
+
+    A miRNA counts if some cell type of the source has :data:`~sicmir.cell_validation.MIN_RPM` of it as
+    measured, whatever is predicted.
+
+    Returns
+    -------
+    DataFrame
+        The columns of :data:`sicmir.cell_agreement.COMPARED` with ``mirnas``, one of :data:`COUNTED`.
+    """
+    kinds = bulks.mrna.obs["cell_type"].astype(str).to_numpy()
+    theirs = bulks.published.groupby(kinds).mean()
+    grades = ours.var["grade"].astype(str)
+    tables = []
+    for mirnas in COUNTED:
+        for source in bulks.measured.obs["source"].unique():
+            rows = [
+                name
+                for name in bulks.measured.obs_names[(bulks.measured.obs["source"] == source).to_numpy()]
+                if name in ours.obs_names
+            ]
+            if len(rows) < 2:
+                continue
+            measured = bulks.measured[rows].to_df()
+            enough = measured.max() >= np.log2(cell_validation.MIN_RPM + 1)
+            if mirnas != COUNTED[0]:
+                good = trust.at_least(grades.reindex(measured.columns).fillna("D"), mirnas)
+                enough &= good
+            predicted = {OURS: ours.to_df().loc[rows], THEIRS: theirs.loc[rows]}
+            found = cell_agreement.compare(
+                measured.loc[:, enough],
+                predicted,
+                clusters=describe(ours, "")["cluster"],
+                baseline=THEIRS,
+                n_resamples=n_resamples,
+                seed=seed,
+            )
+            tables.append(found.assign(source=source, mirnas=mirnas))
+    if not tables:
+        raise DataError("No source of measured miRNA has two of the cell types of the pseudobulks.")
+    return pd.concat(tables, ignore_index=True)
+
+
+def beside(table: pd.DataFrame, mirnas: str, libraries: pd.DataFrame) -> pd.DataFrame:
+    """One row a pair of cell types: both figures, the gain, and how well the libraries match the cells."""
+    part = table[table["mirnas"] == mirnas]
+    keys = ["cell_type_a", "cell_type_b"]
+    ours, theirs = (part[part["predictor"] == name].set_index(keys) for name in (OURS, THEIRS))
+    shown = ours[["source", "n_mirnas", "n_clusters"]].copy()
+    for name, side in ((OURS, ours), (THEIRS, theirs)):
+        shown[name] = _intervals(side, "spearman", "lower", "upper")
+    shown["gain"] = _intervals(ours, "gain", "gain_lower", "gain_upper")
+    match = libraries.set_index("cell_type")["match"]
+    pairs = shown.index
+    shown["match"] = ["; ".join(dict.fromkeys(match.reindex(pair).fillna("–"))) for pair in pairs]
+    return shown.reset_index()
+
+
+def ahead(table: pd.DataFrame, mirnas: str) -> dict[str, int]:
+    """In how many pairs our figure is the higher one, and in how many the interval of the gain holds no 0."""
+    part = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS)]
+    return {
+        "pairs": len(part),
+        "ahead": int((part["gain"] > 0).sum()),
+        "surely_ahead": int((part["gain_lower"] > 0).sum()),
+        "surely_behind": int((part["gain_upper"] < 0).sum()),
+    }
+
+
+def by_transform(bulks: Pseudobulks, bundle: Bundle, transforms: Sequence[str]) -> pd.DataFrame:
+    """How often we are ahead under other transforms: ``transform, mirnas`` and :func:`ahead`."""
+    rows = []
+    for name in transforms:
+        table = agreement(bulks, predict_pseudobulks(bulks, bundle, name), n_resamples=200)
+        rows += [{"transform": name, "mirnas": mirnas} | ahead(table, mirnas) for mirnas in COUNTED]
+    return pd.DataFrame(rows)
+
+
+def literature(ours: ad.AnnData, min_grade: str, page: str = PAGE) -> pd.DataFrame:
+    """Every claim of the page beside what was predicted, with the errors of prediction of both types."""
+    parts = []
+    for contrast, rows in claims.load(page).groupby("contrast", sort=False):
+        case, reference = str(contrast).split(" against ")
+        if {case, reference} <= set(ours.obs_names):
+            effects = spatial.contrast(ours, case, reference, min_grade, key="cell_type")
+        else:
+            effects = pd.DataFrame(columns=list(spatial.CONTRAST))
+        parts.append(claims.judge(rows, effects, min_grade))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _intervals(table: pd.DataFrame, *names: str) -> list[str]:
+    shown = table[list(names)].map(lambda value: f"{value:.2f}".replace("-", "−"))
+    return [f"{value} ({lower} to {upper})" for value, lower, upper in shown.to_numpy()]
