@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sicmir import __version__
+from sicmir.atlas.commands import app as atlas
 from sicmir.cli_options import Pairs, columns, in_options
 from sicmir.errors import SicmirError
 
@@ -38,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(atlas, name="atlas")
 
 
 def _version(asked: bool) -> None:

@@ -102,7 +102,7 @@ def command_page() -> str:
         "- An error is one message and exit code 1, a wrong option exit code 2. With `SICMIR_DEBUG=1` the "
         "traceback is shown.\n",
     ]
-    for name, command in group.commands.items():
+    for name, command in commands(group).items():
         context = command.make_context(name, [], resilient_parsing=True)
         usage = " ".join(["sicmir", name, *command.collect_usage_pieces(context)])
         rows = [param.get_help_record(context) for param in command.get_params(context)]
@@ -111,6 +111,15 @@ def command_page() -> str:
         parts += [f"| `{_cell(row[0])}` | {_cell(_text(row[1]))} |" for row in rows if row]
         parts.append(f"\n```bash\n{example(command)}\n```\n")
     return "\n".join(parts)
+
+
+def commands(group: Any) -> dict[str, Any]:
+    """Commands by name, those of a group within a group as ``atlas add``."""
+    found = {}
+    for name, command in group.commands.items():
+        inner = commands(command) if hasattr(command, "commands") else {"": command}
+        found |= {f"{name} {part}".strip(): one for part, one in inner.items()}
+    return found
 
 
 def example(command: Any) -> str:

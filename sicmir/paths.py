@@ -27,6 +27,22 @@ def mirror() -> str:
     return os.environ.get("SICMIR_MIRROR", "").strip()
 
 
+def atlas(folder: str | Path = "") -> Path:
+    """Folder of the atlas: ``folder`` if given, else ``SICMIR_ATLAS``.
+
+    Raises
+    ------
+    ParameterError
+        If neither is given.
+    """
+    found = str(folder) or os.environ.get("SICMIR_ATLAS", "").strip()
+    if not found:
+        raise ParameterError(
+            "Which atlas? Name its folder, or set the environment variable SICMIR_ATLAS to it."
+        )
+    return Path(found).expanduser().resolve()
+
+
 def reference(name: str) -> Path:
     """Path of a reference table shipped inside the package."""
     return Path(str(resources.files("sicmir") / "reference" / name))

@@ -1,0 +1,214 @@
+"""Whether the data sets of an atlas are whole, and what is wrong with those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sicmir import paths
+from sicmir.atlas import record as records
+from sicmir.atlas import store
+from sicmir.atlas.tables import KEYS, QUANTILES, SCHEMAS
+from sicmir.data.checksum import digest
+from sicmir.errors import ParameterError, ReadError
+from sicmir.trust import GRADES
+
+
+class Problem(NamedTuple):
+    """What is wrong: of which data set, in which file of it, and how that shows."""
+
+    dataset: str
+    file: str
+    problem: str
+
+
+class Checked(NamedTuple):
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    n_datasets
+        Data sets that were looked at.
+    problems
+        What is damaged.
+    leftovers
+        Files and folders of runs that were stopped; they do no harm, and the next run that adds or replaces
+        that data set removes them.
+    """
+
+    n_datasets: int
+    problems: list[Problem]
+    leftovers: list[str]
+
+
+def check(folder: str | Path = "") -> Checked:
+    """Look for damage in an atlas: checksums, columns, numbers of rows, values, what the records say.
+
+    Parameters
+    ----------
+    folder
+        Of the store; "" takes that of the environment variable ``SICMIR_ATLAS``.
+
+    Raises
+    ------
+    ReadError
+        If there is no store.
+    """
+    place = paths.atlas(folder)
+    names = store.datasets(place)
+    problems: list[Problem] = []
+    leftovers = [path.name for path in place.iterdir() if path.name.startswith(".") and path.name != ".lock"]
+    first: dict[str, Any] = {}
+    for name in names:
+        home = place / f"{store.PREFIX}{name}"
+        try:
+            store.check_name(name)
+            record = records.read_record(home)
+        except (ParameterError, ReadError) as error:
+            problems.append(Problem(name, records.RECORD, str(error)))
+            continue
+        first = first or record
+        problems += [Problem(name, *found) for found in _partition(home, record, first)]
+        left, foreign = _others(home, record)
+        leftovers += left
+        problems += [Problem(name, file, "is no part of this data set") for file in foreign]
+    for path in place.iterdir():
+        if not path.name.startswith((".", store.PREFIX)):
+            problems.append(Problem("", path.name, "is no part of an atlas"))
+    return Checked(len(names), problems, sorted(leftovers))
+
+
+def _partition(home: Path, record: dict[str, Any], first: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a data set, file by file."""
+    if f"{store.PREFIX}{record['dataset']}" != home.name:
+        yield records.RECORD, f"is that of the data set {record['dataset']!r}"
+    try:
+        store.check_model(record["model"], [first])
+    except ReadError as error:
+        yield records.RECORD, str(error)
+    if set(record["files"]) != set(SCHEMAS):
+        yield records.RECORD, f"names the tables {', '.join(record['files'])}; expected {', '.join(SCHEMAS)}"
+        return
+    tables: dict[str, pd.DataFrame] = {}
+    for name, file in record["files"].items():
+        found = _file(home / str(file.get("name")), file)
+        if isinstance(found, str):
+            yield str(file.get("name")), found
+            continue
+        wrong = _content(found, name, file)
+        if wrong:
+            yield file["name"], wrong
+        else:
+            tables[name] = found.to_pandas()
+    if len(tables) == len(SCHEMAS):
+        yield from ((record["files"][name]["name"], wrong) for name, wrong in _values(tables, record))
+
+
+def _file(path: Path, stated: dict[str, Any]) -> pa.Table | str:
+    """Table of a file, or what is wrong with the file."""
+    if path.parent.name != path.parent.resolve().name or not path.is_file():
+        return "the table is missing"
+    size = path.stat().st_size
+    if size != stated.get("bytes"):
+        return f"has {size} bytes; the record says {stated.get('bytes')}"
+    if digest(path, "sha256") != stated.get("sha256"):
+        return "does not match its checksum: it was altered or damaged"
+    try:
+        return pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read as Parquet ({error})"
+
+
+def _content(table: pa.Table, name: str, stated: dict[str, Any]) -> str:
+    """What is wrong with the shape of a table; "" if nothing is."""
+    schema = SCHEMAS[name]
+    if table.schema.names != schema.names:
+        odd = sorted(set(table.schema.names) ^ set(schema.names)) or table.schema.names
+        return f"its columns are not those of the table {name}: {', '.join(odd)}"
+    kinds = [field.name for field in schema if table.schema.field(field.name).type != field.type]
+    if kinds:
+        return f"columns of another type: {', '.join(kinds)}"
+    if table.num_rows != stated.get("rows"):
+        return f"has {table.num_rows} rows; the record says {stated.get('rows')}"
+    empty = [column for column in KEYS[name] if table[column].null_count]
+    if empty:
+        return f"rows without {', '.join(empty)}"
+    keys = table.select(list(KEYS[name])).to_pandas().astype(str)
+    if keys.duplicated().any():
+        return f"a row occurs twice: {', '.join(keys[keys.duplicated()].iloc[0])}"
+    if not keys.equals(keys.sort_values(list(keys), kind="stable")):
+        return "its rows are not sorted"
+    return ""
+
+
+def _values(tables: dict[str, pd.DataFrame], record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the values of tables that are whole."""
+    table, counts = tables["mirna"], record["counts"]
+    groups = table[[*_GROUP, "n_cells", "abstained"]].astype(dict.fromkeys(_GROUP, str)).drop_duplicates()
+    n_mirnas = record["model"]["n_mirnas"]
+    shown = ~table["abstained"].to_numpy()
+    spread = table[list(QUANTILES)].to_numpy()
+    for wrong, text in (
+        (table["mirna"].nunique() != n_mirnas, f"the model has {n_mirnas} miRNAs, the table others"),
+        (len(table) != len(groups) * n_mirnas, "some groups lack a miRNA, or tell several numbers of cells"),
+        (len(groups) != counts["n_groups"], f"{len(groups)} groups; the record says {counts['n_groups']}"),
+        (groups["n_cells"].sum() != counts["n_cells"], f"{groups['n_cells'].sum()} cells in all groups; the "
+         f"record says {counts['n_cells']}"),
+        ((~groups["abstained"]).sum() != counts["n_predicted"], "the record says another number of groups "
+         "that are predicted"),
+        (not set(table["grade"]) <= {*GRADES, ""}, "a grade is none"),
+        ((table["predicted"].notna() != shown).any(), "a value is missing where a group is predicted, or "
+         "there where it is abstained"),
+        (_beyond(table["predicted"], 0, np.inf) or _beyond(table["variance"], 0, np.inf), "a value is "
+         "negative or infinite"),
+        ((table["lower"] > table["upper"]).any(), "a lower bound is above its upper bound"),
+        (_beyond(table["fraction_above"], 0, 1), "a fraction is outside 0 to 1"),
+        ((np.diff(spread, axis=1) < 0).any(), "quantiles are not in order"),
+        ((table["n_parts"] < 0).any() or (table["n_cells"] < 1).any(), "a number of cells or parts is wrong"),
+        (not set(table["disease"]) <= {record["disease"]["name"], "normal"}, "the record names another "
+         "disease"),
+    ):  # fmt: skip
+        if wrong:
+            yield "mirna", text
+            return
+    genes, pairs = tables["genes"], tables["targets"]
+    if _beyond(genes["expression"], 0, np.inf) or set(genes["cell_type"]) - set(table["cell_type"]):
+        yield "genes", "an expression is negative or infinite, or of an unknown cell type"
+    elif set(pairs["gene"]) - set(genes["gene"]) or len(pairs) != record["targets"]["n_pairs"]:
+        yield "targets", "pairs of genes that were not measured, or another number than the record says"
+    known = tables["trust"]
+    if set(known["mirna"]) != set(table["mirna"]) or not set(known["grade"]) <= {*GRADES, ""}:
+        yield "trust", "its miRNAs are not those of the predictions, or a grade is none"
+    markers = tables["markers"]
+    if set(markers["cell_type"]) - set(table["cell_type"]) or (markers["se"] < 0).any():
+        yield "markers", "a cell type that is in no group, or a negative standard error"
+
+
+_GROUP = ("cell_type", "donor", "condition")
+
+
+def _beyond(values: pd.Series, low: float, high: float) -> bool:
+    known = values.dropna()
+    return bool(((known < low) | (known > high) | np.isinf(known)).any())
+
+
+def _others(home: Path, record: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Files beside those of the record: tables left over from a run that was stopped, and foreign ones."""
+    wanted = {records.RECORD, *(str(file.get("name")) for file in record["files"].values())}
+    left, foreign = [], []
+    for path in sorted(home.iterdir()):
+        if path.name in wanted:
+            continue
+        name = path.name.partition("-")[0]
+        ours = path.is_file() and (
+            path.name.startswith(".record.")
+            or (name in SCHEMAS and path.name == store.table_name(name, digest(path, "sha256")))
+        )
+        (left if ours else foreign).append(f"{home.name}/{path.name}" if ours else path.name)
+    return left, foreign

@@ -1,0 +1,126 @@
+"""Commands of the atlas: ``sicmir atlas add``, ``list``, ``remove`` and ``check``."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sicmir.cli_options import in_options
+from sicmir.errors import SicmirError
+
+app = typer.Typer(
+    help="Predicted miRNAs of many single-cell data sets in one store: add, list, check, remove.",
+    no_args_is_help=True,
+)
+
+Store = Annotated[
+    str, typer.Option("--store", metavar="FOLDER", help="Folder of the atlas, if not SICMIR_ATLAS.")
+]
+
+
+@app.command(
+    epilog="Example: sicmir atlas add cells.h5ad --dataset mine --tissue blood --disease normal --targets ''"
+)
+def add(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN", help=".h5ad or .zarr: cells with labels.")],
+    dataset: Annotated[str, typer.Option(help="Name of the data set in the atlas.")],
+    tissue: Annotated[str, typer.Option(help="Tissue, in words.")],
+    disease: Annotated[str, typer.Option(help="Disease, in words; normal for none.")],
+    cell_type_key: Annotated[str, typer.Option(help="Column of obs with the cell type.")] = "cell_type",
+    donor_key: Annotated[str, typer.Option(help="Column of obs with the donor.")] = "donor",
+    condition_key: Annotated[str, typer.Option(help="Column of obs with the condition.")] = "",
+    normal: Annotated[str, typer.Option(help="The condition whose cells have no disease.")] = "",
+    tissue_id: Annotated[str, typer.Option(help="Term of Uberon, such as UBERON:0001264.")] = "",
+    disease_id: Annotated[str, typer.Option(help="Term of Mondo, such as MONDO:0006047.")] = "",
+    cell_type_map: Annotated[
+        str,
+        typer.Option(help=".csv with the columns label, cell_type and id (CL:0000000): names in the atlas."),
+    ] = "",
+    model: Annotated[str, typer.Option(help="Folder of a model bundle.")] = "default",
+    targets: Annotated[
+        str, typer.Option(help="mirtarbase, targetscan, a table of mirna and gene, or '' for none.")
+    ] = "mirtarbase",
+    transform: Annotated[
+        Literal["auto", "frozen", "rank"], typer.Option(help="How values meet the training data.")
+    ] = "auto",
+    layer: Annotated[str, typer.Option(help="X, raw or a layer, where the wrong one is found.")] = "",
+    units: Annotated[str, typer.Option(help="Units, where they cannot be told.")] = "",
+    gene_key: Annotated[str, typer.Option(help="Column of var with the names of genes.")] = "",
+    min_cells: Annotated[int, typer.Option(help="Leave out groups of fewer cells.")] = 10,
+    part_cells: Annotated[
+        int, typer.Option(help="Fewest cells of the parts by which spread within a group is told.")
+    ] = 50,
+    max_parts: Annotated[int, typer.Option(help="Most parts of a group.")] = 20,
+    missing: Annotated[
+        Literal["raise", "drop"], typer.Option(help="Refuse cells without a label, or leave them out.")
+    ] = "raise",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a data set of that name made of something else.")
+    ] = False,
+    store: Store = "",
+) -> None:
+    """Predict the cells of a file by donor, cell type and condition, and keep what is found in the atlas.
+
+    The data set appears when it is whole. To add it again, from the same file and model, does nothing.
+    """
+    from sicmir.atlas.add import add
+
+    warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
+    keys = {"cell_type_key": cell_type_key, "donor_key": donor_key, "condition_key": condition_key}
+    terms = {"tissue_id": tissue_id, "disease_id": disease_id, "cell_type_map": cell_type_map}
+    reading = {"transform": transform, "layer": layer, "units": units, "gene_key": gene_key}
+    sizes = {"min_cells": min_cells, "part_cells": part_cells, "max_parts": max_parts}
+    rest = {"normal": normal, "model": model, "targets": targets, "missing": missing, "folder": store}
+    try:
+        done = add(
+            source, dataset, tissue, disease, overwrite=overwrite, **keys, **terms, **reading, **sizes, **rest
+        )
+    except SicmirError as error:
+        raise type(error)(in_options(str(error), context)) from error
+    typer.echo(done.summary())
+
+
+@app.command(name="list", epilog="Example: sicmir atlas list")
+def list_datasets(store: Store = "") -> None:
+    """List the data sets of the atlas."""
+    from sicmir.atlas.store import registry
+
+    for row in registry(store).itertuples():
+        terms = ", ".join(
+            f"{name}{f' ({term})' if term else ''}"
+            for name, term in ((row.tissue, row.tissue_id), (row.disease, row.disease_id))
+        )
+        typer.echo(
+            f"{row.dataset}: {terms}; {row.n_cells} cells, {row.n_donors} donors, {row.n_cell_types} cell "
+            f"types, {row.n_predicted} of {row.n_groups} groups predicted by the model {row.model}"
+        )
+
+
+@app.command(epilog="Example: sicmir atlas remove mine")
+def remove(dataset: Annotated[str, typer.Argument(help="Name of the data set.")], store: Store = "") -> None:
+    """Take a data set out of the atlas; the others are not touched."""
+    from sicmir.atlas.store import remove
+
+    remove(dataset, store)
+    typer.echo(f"{dataset} was removed.")
+
+
+@app.command(epilog="Example: sicmir atlas check")
+def check(store: Store = "") -> None:
+    """Look for damaged data sets: checksums, columns, rows, values, records. Exit code 1 if there are any."""
+    from sicmir.atlas.check import check
+
+    found = check(store)
+    for problem in found.problems:
+        typer.echo(f"{problem.dataset or 'atlas'}, {problem.file}: {problem.problem}", err=True)
+    for name in found.leftovers:
+        typer.echo(f"{name}: of a run that was stopped, or of one that runs now; it does no harm.")
+    n_bad = len({problem.dataset for problem in found.problems})
+    if found.problems:
+        typer.echo(f"{n_bad} damaged; remove these and add them again.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{found.n_datasets} data sets, all whole.")
