@@ -24,7 +24,10 @@ MIN_AUROC = 0.9
 """Share of pairs of libraries, one of the type and one of another, that must be in the order of the means."""
 
 ALL = "all"
-"""Name of all cell types together in a table."""
+"""Name of all cell types, or all signs, together in a table."""
+
+INTERVALS = ("leaves out 0", "holds 0", "none, too few donors")
+"""What the interval of a predicted difference over donors can be."""
 
 COLUMNS = ("cell_type", "mirna", "grade", "measured", "predicted", "lower", "upper", "agrees")
 
@@ -135,8 +138,18 @@ def share(judged: pd.DataFrame, grades: str = "A") -> tuple[int, int]:
     return int(chosen["agrees"].sum()), len(chosen)
 
 
-def share_of_clusters(judged: pd.DataFrame, clusters: pd.Series, grades: str = "A") -> tuple[float, int]:
-    """Share of signs that agree when miRNAs that are transcribed together count once.
+def shares(
+    judged: pd.DataFrame,
+    clusters: pd.Series,
+    grades: str = "A",
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share of signs that agree with its interval, in all and by what the spread over donors says.
+
+    miRNAs of one genomic cluster are transcribed together, in every cell type: whole clusters, with all their
+    cell types, are drawn with replacement, and miRNAs of none for themselves.
 
     Parameters
     ----------
@@ -146,16 +159,33 @@ def share_of_clusters(judged: pd.DataFrame, clusters: pd.Series, grades: str = "
         Genomic cluster of each miRNA, "" for none, as :func:`sicmir.stats.markers` tells it.
     grades
         Grades that are judged.
+    n_resamples, level, seed
+        Draws, width of the percentile interval, and seed.
 
     Returns
     -------
-    The mean over cell types and clusters of the share within each, NaN for none; and their number.
+    DataFrame
+        A row for all signs, and for each of :data:`INTERVALS` (of the predicted difference, over donors):
+        ``interval, n, agree, share, lower, upper, n_clusters``. The limits are NaN where there are fewer than
+        three clusters, or all signs are alike: no draw can differ then.
     """
     chosen = judged[judged["grade"].isin(list(grades))]
     own = chosen["mirna"].map(clusters).fillna("")
-    unit = own.where(own != "", chosen["mirna"]).to_numpy()
-    each = chosen["agrees"].astype(float).groupby([chosen["cell_type"].to_numpy(), unit]).mean()
-    return float(each.mean()) if len(each) else float("nan"), len(each)
+    unit = own.where(own != "", chosen["mirna"])
+    holds = (chosen["lower"] <= 0) & (chosen["upper"] >= 0)
+    kind = np.select([chosen["lower"].isna(), holds], [INTERVALS[2], INTERVALS[1]], INTERVALS[0])
+    rows = []
+    for name in (ALL, *INTERVALS):
+        part = chosen[(kind == name) | (name == ALL)]
+        units = part["agrees"].astype(int).groupby(unit[part.index]).agg(["sum", "size"]).to_numpy()
+        agree, n = (int(total) for total in units.sum(axis=0))
+        lower = upper = np.nan
+        if len(units) >= 3 and 0 < agree < n:
+            rng = np.random.default_rng(seed)
+            drawn = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), n_resamples) @ units
+            lower, upper = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - level) / 2, (1 + level) / 2])
+        rows.append((name, n, agree, agree / n if n else np.nan, lower, upper, len(units)))
+    return pd.DataFrame(rows, columns=["interval", "n", "agree", "share", "lower", "upper", "n_clusters"])
 
 
 def renamed(contrasts: pd.DataFrame, markers: pd.DataFrame, grades: str = "A") -> pd.DataFrame:

@@ -92,6 +92,7 @@ def headline(
     predicted: AnnData,
     markers: pd.DataFrame,
     judged: pd.DataFrame,
+    shares: pd.DataFrame,
     orders: pd.DataFrame,
     separated: pd.DataFrame,
     windows: AnnData,
@@ -110,8 +111,8 @@ def headline(
         The model.
     predicted
         Pools, abstained ones among them.
-    markers, judged, orders, separated, windows, verdicts, aligned
-        Of :func:`sicmir.stats.markers`, :func:`sicmir.marker_agreement.signs` and ``renamed``,
+    markers, judged, shares, orders, separated, windows, verdicts, aligned
+        Of :func:`sicmir.stats.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and ``renamed``,
         :func:`sicmir.few_donors.separation`, the predicted windows, :func:`sicmir.tumour_study.literature`
         and :func:`sicmir.tumour_study.labels_of_authors`.
     """
@@ -119,8 +120,9 @@ def headline(
     agree_b, n_b = marker_agreement.share(judged, "B")
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
     counts = claims.counts(verdicts)
-    clusters = markers.drop_duplicates("mirna").set_index("mirna")["cluster"]
-    by_cluster, n_clusters = marker_agreement.share_of_clusters(judged, clusters)
+    by_interval = shares.set_index("interval")
+    whole = by_interval.loc[marker_agreement.ALL]
+    told, untold = (by_interval.loc[name] for name in marker_agreement.INTERVALS[:2])
     others = orders["share"].iloc[1:]
     donors = separated[["n_case", "n_reference"]]
     # The comparison with most donors on its smaller side, then in all.
@@ -144,8 +146,13 @@ def headline(
         "sign_agree": agree,
         "sign_n": n,
         "sign_share": agree / n if n else float("nan"),
-        "sign_share_clusters": by_cluster,
-        "sign_n_clusters": n_clusters,
+        "sign_lower": float(whole["lower"]),
+        "sign_upper": float(whole["upper"]),
+        "sign_n_clusters": int(whole["n_clusters"]),
+        "sign_told_agree": int(told["agree"]),
+        "sign_told_n": int(told["n"]),
+        "sign_untold_agree": int(untold["agree"]),
+        "sign_untold_n": int(untold["n"]),
         "sign_share_b": agree_b / n_b if n_b else float("nan"),
         "sign_n_b": n_b,
         "sign_place": marker_agreement.place(orders),

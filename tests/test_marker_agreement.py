@@ -71,7 +71,7 @@ def test_true_signs_agree_and_reversed_ones_do_not(libraries):
     assert table.loc[table["cell_type"] != "all", "n"].sum() == len(judged)
 
 
-def test_all_cell_types_come_first_and_clusters_count_once():
+def test_all_cell_types_come_first():
     judged = pd.DataFrame(
         {
             "cell_type": ["a", "a", "a", "b", "b"],
@@ -83,13 +83,47 @@ def test_all_cell_types_come_first_and_clusters_count_once():
     table = marker_agreement.summary(judged)
     assert table["cell_type"].tolist() == ["all", "a", "b", "all", "b"]
     assert table["agree"].tolist() == [3, 2, 1, 0, 0]
-    clusters = pd.Series({"m1": "c1", "m2": "c1", "m3": "", "m4": "c2"})
-    # a: m1 and m2 as one (half), m3; b: m1.
-    assert marker_agreement.share_of_clusters(judged, clusters) == (pytest.approx(2.5 / 3), 3)
-    assert marker_agreement.share_of_clusters(judged, clusters, "AB") == (pytest.approx(2.5 / 4), 4)
-    share, n = marker_agreement.share_of_clusters(judged, clusters, "D")
-    assert np.isnan(share)
-    assert n == 0
+
+
+@pytest.fixture
+def clustered():
+    """Signs of 30 clusters of four miRNAs that agree together, each cluster judged in two cell types."""
+    rng = np.random.default_rng(3)
+    right = rng.random(30) < 0.8
+    rows = [(kind, f"m{i}-{j}", bool(right[i])) for i in range(30) for j in range(4) for kind in ("a", "b")]
+    judged = pd.DataFrame(rows, columns=["cell_type", "mirna", "agrees"]).assign(grade="A")
+    judged["lower"], judged["upper"] = np.where(judged["agrees"], 1.0, -1.0), 2.0
+    clusters = pd.Series({f"m{i}-{j}": f"c{i}" for i in range(30) for j in range(4)})
+    return judged, clusters, right
+
+
+def test_a_cluster_of_two_cell_types_is_one_unit(clustered):
+    judged, clusters, right = clustered
+    found = marker_agreement.shares(judged, clusters).set_index("interval").loc["all"]
+    assert found["n_clusters"] == 30
+    assert found["share"] == pytest.approx(right.mean())
+    rng = np.random.default_rng(1)
+    drawn = [rng.choice(right, 30).mean() for _ in range(4000)]
+    assert found["lower"] == pytest.approx(np.quantile(drawn, 0.025), abs=0.035)
+    assert found["upper"] == pytest.approx(np.quantile(drawn, 0.975), abs=0.035)
+    alone = marker_agreement.shares(judged, pd.Series(dtype=str)).iloc[0]
+    assert alone["n_clusters"] == 120  # a miRNA of no cluster, in both cell types
+    assert alone["upper"] - alone["lower"] < 0.7 * (found["upper"] - found["lower"])
+
+
+def test_signs_are_parted_by_their_interval(clustered):
+    judged, clusters, right = clustered
+    judged.loc[judged["cell_type"] == "b", ["lower", "upper"]] = np.nan
+    judged.loc[0, "grade"] = "B"
+    table = marker_agreement.shares(judged, clusters).set_index("interval")
+    assert table["n"].tolist() == [239, *np.bincount(~right) * 4 - [right[0], not right[0]], 120]
+    assert table.loc["leaves out 0", "share"] == 1
+    assert table.loc["holds 0", "share"] == 0
+    assert table.loc[["leaves out 0", "holds 0"], ["lower", "upper"]].isna().all(axis=None)  # all alike
+    assert table.loc["none, too few donors", "lower"] < right.mean() < table["upper"].iloc[-1]
+    nothing = marker_agreement.shares(judged, clusters, "D")
+    assert nothing["n"].eq(0).all()
+    assert nothing[["share", "lower", "upper"]].isna().all(axis=None)
 
 
 def test_the_right_names_come_first(libraries):
