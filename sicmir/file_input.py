@@ -15,22 +15,21 @@ from sicmir import data
 from sicmir.data.chunks import ChunkedMatrix, preview
 from sicmir.data.readers import reader_for
 from sicmir.errors import DataError, ParameterError, ReadError, SicmirError
-from sicmir.gene_names import landmarks, read_names
-from sicmir.landmark_columns import LandmarkColumns, check_observations, find_columns
+from sicmir.gene_names import landmarks
+from sicmir.landmark_columns import check_observations
 from sicmir.model import Bundle
 from sicmir.model_input import Decision, ModelInput
 from sicmir.prediction_input import (
     check_comparable,
-    check_duplicates,
     choose_transform,
+    genes_of_model,
     made_ready,
-    places_of_genes,
     pooled,
     prepare,
     taken_as_stored,
 )
-from sicmir.unit_names import SIGNED, known
-from sicmir.units import judged_rows, look
+from sicmir.unit_names import known
+from sicmir.units import look
 
 STREAMED = ("h5ad", "zarr")
 """Readers whose files are read in chunks; all others are read whole."""
@@ -53,15 +52,9 @@ class Recipe(Decision):
     ----------
     path
         ``.h5ad`` or ``.zarr``.
-    columns
-        Where the landmarks are.
-    order
-        Places of the genes of the model among the landmarks.
     """
 
     path: Path
-    columns: LandmarkColumns
-    order: np.ndarray
 
 
 class WholeInput:
@@ -80,7 +73,7 @@ class WholeInput:
     def __init__(self, made: ModelInput) -> None:
         self.decision: Decision = made
         self.obs: pd.DataFrame = made.obs
-        self.measured = np.zeros(made.aligned.n_vars, bool)
+        self.measured = np.zeros(len(made.order), bool)
         self._made = made
 
     def __enter__(self) -> Self:
@@ -148,10 +141,10 @@ class FileInput:
         try:
             linear = recipe.linear if recipe.needs_totals else None
             chunk = self._matrix.chunk(start, stop, self._wanted, linear)
-            values = recipe.columns.values(
+            found = recipe.columns.values(
                 lambda columns: chunk.values[:, np.searchsorted(self._wanted, columns)], stop - start
             )
-            values = values[:, recipe.order]
+            values = recipe.pick(found)
             self.measured |= ~np.isnan(values).all(axis=0)
             return recipe.bring(values, chunk.totals)
         except DataError as error:
@@ -242,23 +235,19 @@ def open_input(
             )
         return WholeInput(prepare(_whole(path), bundle, *options))
     check_observations(obs_names, len(var))
-    counts = record.units == "counts"
-    columns = find_columns(read_names(AnnData(var=var), gene_key), min_coverage, "sum" if counts else "mean")
-    check_duplicates([landmarks()["symbol"][place] for place in columns.repeated], record)
+    columns, order = genes_of_model(bundle, AnnData(var=var), record, min_coverage, gene_key)
     recipe = Recipe(
         record=record,
         transform=name,
         reason=reason,
         as_stored=taken_as_stored(bundle, record, name),
-        path=path.resolve(),
+        whole=record.units == "counts" and not units,
         columns=columns,
-        order=places_of_genes(bundle, landmarks()["symbol"].tolist()),
-        whole=counts and not units,
+        order=order,
+        path=path.resolve(),
     )
     made = FileInput(recipe)
-    if record.units == SIGNED and name == "rank":
-        rows = [made.values(row, row + 1) for row in judged_rows(len(obs_names), 100)]
-        check_comparable(bundle, np.vstack(rows))
+    check_comparable(bundle, made)
     return made
 
 

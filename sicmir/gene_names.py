@@ -17,9 +17,9 @@ STATUSES = ("symbol", "alias", "entrez", "ensembl")
 _ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
 _OTHER_ENSEMBL = re.compile(r"ENS([A-Z]{3,4})G\d{11}(?:\.\d+)?")
 _OTHER_SPECIES = {"MUS": "mouse", "RNO": "rat"}
-_COMPOSITE = re.compile(r"(.*)\|(.*)")
 # What Cell Ranger puts before the genes of each of two species; how both names of a gene are joined.
 _HUMAN, _MOUSE = re.compile(r"(?:GRCh\d+|hg\d+)_+(.+)"), re.compile(r"(?:GRCm\d+|mm\d+)_+.+")
+_HUMAN_PREFIXES, _MOUSE_PREFIXES = ("GRCh", "hg"), ("GRCm", "mm")
 _SYMBOL_FIRST = re.compile(r"(.+)_(ENSG\d{11}(?:\.\d+)?)")
 _ENSEMBL_FIRST = re.compile(r"(ENSG\d{11}(?:\.\d+)?)[_|](?!PAR_Y)(.+)")
 
@@ -82,23 +82,25 @@ def _identifiers() -> dict[str, tuple[int, str]]:
 
 def find_landmark(name: str) -> tuple[int, str] | None:
     """Place in the panel of the landmark behind one name, and the kind of match; None if there is none."""
-    if human := _HUMAN.fullmatch(name):
+    if name.startswith(_HUMAN_PREFIXES) and (human := _HUMAN.fullmatch(name)):
         name = human[1]
-    if joined := _SYMBOL_FIRST.fullmatch(name):
-        name = f"{joined[1]}|{joined[2]}"
-    elif joined := _ENSEMBL_FIRST.fullmatch(name):
-        name = f"{joined[2]}|{joined[1]}"
-    if composite := _COMPOSITE.fullmatch(name):
+    if "ENSG" in name:
+        if ensembl := _ENSEMBL.fullmatch(name):
+            return _identifiers().get(ensembl[1])
+        if joined := _SYMBOL_FIRST.fullmatch(name):
+            name = f"{joined[1]}|{joined[2]}"
+        elif joined := _ENSEMBL_FIRST.fullmatch(name):
+            name = f"{joined[2]}|{joined[1]}"
+    if "|" in name:
         # Symbols come and go, Entrez ids stay: the id decides, the symbol only says how it was found. Other
         # ids than these may be of any release: one that is not known leaves it to the symbol.
-        ensembl = _ENSEMBL.fullmatch(composite[2])
-        by_id = _identifiers().get(ensembl[1] if ensembl else composite[2])
-        by_symbol = _symbols().get(composite[1])
+        symbol, _, identifier = name.rpartition("|")
+        ensembl = _ENSEMBL.fullmatch(identifier)
+        by_id = _identifiers().get(ensembl[1] if ensembl else identifier)
+        by_symbol = _symbols().get(symbol)
         if by_id and by_symbol and by_symbol[0] == by_id[0]:
             return by_symbol
-        return by_id if by_id or composite[2].isdigit() else by_symbol
-    if ensembl := _ENSEMBL.fullmatch(name):
-        return _identifiers().get(ensembl[1])
+        return by_id if by_id or identifier.isdigit() else by_symbol
     return _symbols().get(name) or _identifiers().get(name)
 
 
@@ -111,13 +113,13 @@ def read_names(adata: AnnData, gene_key: str) -> list[str]:
         If there is no such column, or an entry is empty (``var_names`` only), no text or no whole number.
     """
     if not gene_key:
-        for name in adata.var_names:
-            if not isinstance(name, str) or not name.strip():
-                raise PanelError(
-                    f"Every entry of var_names must be a gene name; found {name!r}. Rename or drop that "
-                    "column, or choose the column of var that holds the names by gene_key."
-                )
-        return [name.strip() for name in adata.var_names]
+        names = [name.strip() if isinstance(name, str) else "" for name in adata.var_names.tolist()]
+        if "" in names:
+            raise PanelError(
+                f"Every entry of var_names must be a gene name; found {adata.var_names[names.index('')]!r}. "
+                "Rename or drop that column, or choose the column of var that holds the names by gene_key."
+            )
+        return names
     if gene_key not in adata.var:
         there = ", ".join(map(str, adata.var.columns)) or "none"
         raise PanelError(f"var has no column {gene_key!r} (gene_key); it has: {there}.")
@@ -135,9 +137,14 @@ def read_names(adata: AnnData, gene_key: str) -> list[str]:
 
 def foreign_genes(names: list[str]) -> Iterator[tuple[str, str]]:
     """Names that look like genes of another species, each with that species."""
-    rodent = {name.capitalize() for name in _symbols()} - set(_symbols())
+    rodent = _rodent_symbols()
     for name in names:
-        if name in rodent or _MOUSE.fullmatch(name):
+        if name in rodent or (name.startswith(_MOUSE_PREFIXES) and _MOUSE.fullmatch(name)):
             yield name, "mouse"
-        elif found := _OTHER_ENSEMBL.fullmatch(name):
+        elif name.startswith("ENS") and (found := _OTHER_ENSEMBL.fullmatch(name)):
             yield name, _OTHER_SPECIES.get(found[1], f"species {found[1]}")
+
+
+@cache
+def _rodent_symbols() -> frozenset[str]:
+    return frozenset(name.capitalize() for name in _symbols()) - _symbols().keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,12 @@ class LandmarkColumns:
     min_coverage: float
     duplicates: str
 
-    @property
+    @cached_property
+    def single(self) -> dict[int, int]:
+        """Landmarks that have one column, in the order of the panel."""
+        return {place: found[0] for place, found in sorted(self.columns.items()) if len(found) == 1}
+
+    @cached_property
     def repeated(self) -> dict[int, list[int]]:
         """Landmarks that have several columns."""
         return {place: found for place, found in self.columns.items() if len(found) > 1}
@@ -88,7 +94,7 @@ class LandmarkColumns:
         Parameters
         ----------
         read
-            Gives n_obs x columns, dense, from positions of columns.
+            Gives n_obs x columns, dense and nobody else's, from positions of columns.
         n_obs
             Number of rows.
 
@@ -97,9 +103,11 @@ class LandmarkColumns:
         DataError
             If negative values would have to be summed up.
         """
+        simple = read(list(self.single.values())).astype(np.float32, copy=False)
+        if len(self.single) == len(landmarks()):
+            return simple
         values = np.full((n_obs, len(landmarks())), np.nan, dtype=np.float32)
-        single = {place: found[0] for place, found in self.columns.items() if len(found) == 1}
-        values[:, list(single)] = read(list(single.values()))
+        values[:, list(self.single)] = simple
         for place, found in self.repeated.items():
             several = read(found).astype(np.float64)
             if self.duplicates == "sum":
@@ -260,7 +268,7 @@ def _copies(names: list[str], matches: list[tuple[int, str] | None]) -> dict[int
     places = {name: match[0] for name, match in zip(names, matches, strict=True) if match}
     found = {}
     for column, name in enumerate(names):
-        copy = None if matches[column] else _COPY.fullmatch(name)
+        copy = None if matches[column] or not ("-" in name or "." in name) else _COPY.fullmatch(name)
         if copy and copy[1] in places:
             found[column] = places[copy[1]]
     return found

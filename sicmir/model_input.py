@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError
+from sicmir.landmark_columns import LandmarkColumns
 from sicmir.normalise import TransformName
 from sicmir.unit_names import SIGNED, Units, check_whole
 from sicmir.units import row_totals, to_log2
@@ -29,6 +29,10 @@ class Decision:
         Whether the transform takes the values as they are.
     whole
         Whether every value has to be a whole number: those of some rows are, and were taken for counts.
+    columns
+        Where the landmarks are.
+    order
+        Places of the genes of the model among the landmarks.
     """
 
     record: Units
@@ -36,11 +40,18 @@ class Decision:
     reason: str
     as_stored: bool
     whole: bool
+    columns: LandmarkColumns
+    order: np.ndarray
 
     @property
     def needs_totals(self) -> bool:
         """Whether the library size of each row has to be known."""
         return not self.as_stored and bool(np.isnan(self.record.per))
+
+    def pick(self, landmarks: np.ndarray) -> np.ndarray:
+        """Pick the genes of the model from rows × landmarks."""
+        usual = np.array_equal(self.order, np.arange(landmarks.shape[1]))
+        return landmarks if usual else landmarks[:, self.order]
 
     def bring(self, values: np.ndarray, totals: np.ndarray | None) -> np.ndarray:
         """Bring rows × the genes of the model, as stored, to what ``predict_block`` takes.
@@ -53,11 +64,11 @@ class Decision:
             If values contradict the decision, or are of too few genes for a library size.
         """
         self.check(values)
-        empty = np.zeros(0, int) if self.record.units == SIGNED else np.flatnonzero(~(values > 0).any(axis=1))
+        empty = np.zeros(0, int)
+        if self.record.units != SIGNED:
+            empty = np.flatnonzero(~(np.fmax.reduce(values, axis=1) > 0))
         brought = values if self.as_stored else to_log2(values, self.record, totals)
-        if len(empty):
-            brought = brought.copy()  # as stored, these are the values of the table itself
-            brought[empty] = np.nan
+        brought[empty] = np.nan
         return brought
 
     def linear(self, values: np.ndarray) -> np.ndarray:
@@ -73,13 +84,14 @@ class Decision:
         DataError
             If values are infinite, negative where the units are not, or fractional where they are counts.
         """
-        if np.isinf(values).any():
+        lowest, highest = (part.reduce(values, axis=None, initial=0) for part in (np.fmin, np.fmax))
+        if np.isinf([lowest, highest]).any():
             raise DataError(
                 f"{self.record.source} holds infinite values; expected finite numbers, NaN where not "
                 "measured."
             )
         units = self.record.units or "values of unknown units"
-        if self.record.units != SIGNED and (values < 0).any():
+        if self.record.units != SIGNED and lowest < 0:
             raise DataError(
                 f"{self.record.source} holds negative values, but the rows that were looked at hold none and "
                 f"were read as {units}. Look at how the table was put together."
@@ -94,24 +106,22 @@ class ModelInput(Decision):
 
     Attributes
     ----------
-    aligned
-        Observations × the genes of the model, as stored; ``uns["sicmir"]`` holds units and coverage.
+    obs
+        Observations.
+    uns
+        What is known of the table: units, coverage, origin.
     matrix
-        The same observations × all genes, as stored, for library sizes.
+        Observations × all genes, as stored.
     """
 
-    aligned: AnnData
+    obs: pd.DataFrame
+    uns: dict[str, object]
     matrix: np.ndarray | sparse.csr_matrix
 
-    @property
-    def obs(self) -> pd.DataFrame:
-        """Observations."""
-        return self.aligned.obs
-
-    @property
-    def uns(self) -> dict[str, object]:
-        """What is known of the table: units, coverage, origin."""
-        return self.aligned.uns["sicmir"]
+    def landmarks(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` × landmarks, float32, as stored."""
+        rows = _rows(self.matrix, start, stop)
+        return self.columns.values(lambda columns: _dense(rows[:, columns]), rows.shape[0])
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows ``start`` to ``stop`` × genes, float32, as :meth:`Decision.bring` gives them.
@@ -121,12 +131,15 @@ class ModelInput(Decision):
         DataError
             As :meth:`Decision.bring`, naming the rows.
         """
-        rows = slice(start, stop)
         try:
             totals = row_totals(_rows(self.matrix, start, stop), self.linear) if self.needs_totals else None
-            return self.bring(self.aligned.X[rows], totals)
+            return self.bring(self.pick(self.landmarks(start, stop)), totals)
         except DataError as error:
             raise DataError(f"Rows {start} to {stop - 1}: {error}") from error
+
+
+def _dense(matrix: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
 def _rows(matrix: np.ndarray | sparse.csr_matrix, start: int, stop: int) -> np.ndarray | sparse.csr_matrix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -165,16 +165,17 @@ def predict(
             f"Expected an AnnData in memory (observations × genes), found {found}. Give "
             "anndata.AnnData(frame) for a DataFrame, adata.to_memory() for a backed table."
         )
-    bundle = model if isinstance(model, Bundle) else load_model(model)
-    made = prepare(adata, bundle, transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
-    return predict_prepared(bundle, made, min_coverage, abstain, progress)
+    if not isinstance(model, Bundle):
+        model = _shipped() if model == "default" else load_model(model)
+    made = prepare(adata, model, transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
+    return predict_prepared(model, made, min_coverage, abstain, progress)
 
 
 def predict_prepared(
     bundle: Bundle, made: ModelInput, min_coverage: float = 0.5, abstain: bool = True, progress: bool = True
 ) -> AnnData:
     """Predict what :func:`sicmir.prediction_input.prepare` made ready; see :func:`predict`."""
-    n = made.aligned.n_obs
+    n = len(made.obs)
     # A cohort is what is submitted together.
     step = n if made.transform == "cohort" else BLOCK
     out = Block.empty(n, len(bundle.mirnas))
@@ -186,6 +187,12 @@ def predict_prepared(
     result.X = out.predicted
     result.layers.update(lower=out.lower, upper=out.upper)
     return result
+
+
+@cache
+def _shipped() -> Bundle:
+    """The bundle of the package, read once: checking and unfolding it takes longer than a thousand cells."""
+    return load_model()
 
 
 def _read(made: ModelInput, first: int, start: int, stop: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
@@ -11,16 +12,25 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from sicmir import panel
 from sicmir.errors import BundleError, DataError, PanelError, ParameterError
+from sicmir.gene_names import landmarks, read_names
+from sicmir.landmark_columns import LandmarkColumns, check_observations, find_columns
+from sicmir.matrix_check import check_storage
 from sicmir.model import Bundle
 from sicmir.model_input import ModelInput
 from sicmir.normalise import TransformName
 from sicmir.unit_names import SIGNED, UNKNOWN, Units, log_name, parse
-from sicmir.units import ADVICE, MIN_GENES, look, recognise, select
+from sicmir.units import ADVICE, MIN_GENES, judged_rows, look, recognise, select
 
 if TYPE_CHECKING:
     from sicmir.data.chunks import ChunkedMatrix
+    from sicmir.file_input import FileInput
+
+N_COMPARED = 100
+"""Rows whose order is compared with the means of the training data."""
+
+ROWS_READ = 2000
+"""Rows that are read at a time to see which genes were measured."""
 
 MIN_ORDER = 0.3
 """Smallest Spearman r of negative values with the means of the training data, median over samples.
@@ -68,18 +78,24 @@ def made_ready(
     """
     name, reason = choose_transform(bundle, record, transform)
     table = select(adata, record)
-    aligned = _aligned(bundle, table, record, min_coverage, gene_key)
-    if record.units == SIGNED and name == "rank":
-        check_comparable(bundle, aligned.X)
-    return ModelInput(
+    check_observations(table.obs_names, table.n_vars, table.X is not None)
+    check_storage(table.X, "X")
+    columns, order = genes_of_model(bundle, table, record, min_coverage, gene_key)
+    made = ModelInput(
         record=record,
         transform=name,
         reason=reason,
         as_stored=taken_as_stored(bundle, record, name),
         whole=whole,
-        aligned=aligned,
+        columns=columns,
+        order=order,
+        obs=table.obs,
+        uns=deepcopy(table.uns["sicmir"]),
         matrix=table.X.tocsr() if sparse.issparse(table.X) else np.asarray(table.X),
     )
+    made.uns["coverage"] = columns.describe(_measured(made))[1]
+    check_comparable(bundle, made)
+    return made
 
 
 def taken_as_stored(bundle: Bundle, record: Units, transform: TransformName) -> bool:
@@ -185,17 +201,21 @@ def in_training_units(bundle: Bundle, landmarks: np.ndarray, transform: Transfor
     return result
 
 
-def check_comparable(bundle: Bundle, values: np.ndarray) -> None:
-    """Refuse negative values whose order within a sample is not that of expression.
+def check_comparable(bundle: Bundle, made: ModelInput | FileInput) -> None:
+    """Refuse to rank negative values whose order within a sample is not that of expression.
 
-    The domain does not see this: it leaves out of account what a change of scale does to all genes.
+    The domain does not see this: it leaves out of account what a change of scale does to all genes. Evenly
+    spaced rows are looked at.
 
     Raises
     ------
     DataError
         If the rows hardly correlate with the means of the training data.
     """
-    frame = pd.DataFrame(values[np.linspace(0, len(values) - 1, min(len(values), 100)).astype(int)])
+    decision = getattr(made, "decision", made)
+    if decision.record.units != SIGNED or decision.transform != "rank":
+        return
+    frame = pd.DataFrame([made.values(row, row + 1)[0] for row in judged_rows(len(made.obs), N_COMPARED)])
     r = frame.corrwith(pd.Series(bundle.rescale.mean_), axis=1, method="spearman").median()
     if not r >= MIN_ORDER:
         raise DataError(
@@ -238,42 +258,41 @@ def pooled(
     return pools, replace(found, reasons=(f"Pools are {how} of cells.", *record.reasons))
 
 
-def check_duplicates(landmarks: Sequence[str], record: Units) -> None:
-    """Refuse landmarks that are found in more than one column, unless they can be summed up.
+def genes_of_model(
+    bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str
+) -> tuple[LandmarkColumns, np.ndarray]:
+    """Columns of a table that hold the landmarks, and places of the genes of a model among these.
 
     Raises
     ------
     PanelError
-        If there are any, and no counts.
+        As :func:`sicmir.panel.align`; also if a landmark is found in several columns that are no counts.
+    BundleError
+        If a gene of the model is no landmark.
     """
-    if landmarks and record.units != "counts":
+    counts, symbols = record.units == "counts", landmarks()["symbol"]
+    columns = find_columns(read_names(table, gene_key), min_coverage, "sum" if counts else "mean")
+    if columns.repeated and not counts:
         raise PanelError(
-            f"{len(landmarks)} landmarks are found in more than one column: {', '.join(landmarks[:5])}. "
+            f"{len(columns.repeated)} landmarks are found in more than one column: "
+            f"{', '.join(symbols[list(columns.repeated)[:5]])}. "
             f"Only counts can be summed up, and these are {record.units or 'values of unknown units'}. Drop "
             "the wrong columns, choose Ensembl or Entrez ids by gene_key if var holds them, or give counts."
         )
-
-
-def places_of_genes(bundle: Bundle, landmarks: Sequence[str]) -> np.ndarray:
-    """Places of the genes of a model among the landmarks.
-
-    Raises
-    ------
-    BundleError
-        If a gene is none of them.
-    """
-    places = pd.Index(landmarks).get_indexer(bundle.genes)
+    places = pd.Index(symbols).get_indexer(bundle.genes)
     if (places < 0).any():
         raise BundleError(
             f"The model has genes that are no landmarks, such as {bundle.genes[int(np.argmin(places))]}; it "
             "cannot be used here."
         )
-    return places
+    return columns, places
 
 
-def _aligned(bundle: Bundle, table: AnnData, record: Units, min_coverage: float, gene_key: str) -> AnnData:
-    aligned = panel.align(table, min_coverage, "sum" if record.units == "counts" else "mean", gene_key)
-    check_duplicates(panel.coverage(aligned).duplicated, record)
-    places = places_of_genes(bundle, aligned.var_names)
-    same = np.array_equal(places, np.arange(aligned.n_vars))
-    return aligned if same else aligned[:, places].copy()
+def _measured(made: ModelInput) -> np.ndarray:
+    """Of each landmark, whether an observation has a value."""
+    numbers = made.matrix.data if sparse.issparse(made.matrix) else made.matrix
+    if not np.isnan(np.min(numbers, initial=0)):
+        return np.isin(np.arange(len(landmarks())), list(made.columns.columns))
+    n_obs = len(made.obs)
+    ranges = [(start, min(start + ROWS_READ, n_obs)) for start in range(0, n_obs, ROWS_READ)]
+    return np.any([(~np.isnan(made.landmarks(*rows))).any(axis=0) for rows in ranges], axis=0)

@@ -161,10 +161,12 @@ def _sums(matrix: np.ndarray | sparse.spmatrix, linear: Callable[[np.ndarray], n
         return np.nansum(linear(np.asarray(matrix)), axis=1, dtype=np.float64)
     rows = sparse.csr_matrix(matrix)
     values = linear(rows.data)
-    changed = sparse.csr_matrix(
-        (np.where(np.isnan(values), 0, values), rows.indices, rows.indptr), rows.shape
-    )
-    return np.asarray(changed.sum(axis=1, dtype=np.float64)).ravel()
+    if np.isnan(np.min(values, initial=0)):
+        values = np.where(np.isnan(values), 0, values)
+    totals, filled = np.zeros(rows.shape[0]), np.flatnonzero(np.diff(rows.indptr))
+    if len(filled):
+        totals[filled] = np.add.reduceat(values[: rows.indptr[-1]], rows.indptr[filled], dtype=np.float64)
+    return totals
 
 
 def to_log2(

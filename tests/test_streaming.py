@@ -582,7 +582,7 @@ def test_a_column_that_cannot_be_written_is_told_before_the_work(counts, model, 
 
     def with_mixed_column(*arguments):
         made = real(*arguments)
-        made.aligned.obs["odd"] = [{"a": 1}, *["x"] * 33]
+        made.obs["odd"] = [{"a": 1}, *["x"] * 33]
         return made
 
     monkeypatch.setattr(file_input, "prepare", with_mixed_column)
