@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,6 +99,10 @@ def _notes(bundle: Bundle, made: Decision, abstained: float, pooled: bool) -> li
         "be ranked. Say units to have rows independent of each other.": "every total" in made.record.units
         and "The units were given." not in made.record.reasons
         and not pooled,
+        "TPM and FPKM are divided by the lengths of transcripts, the training data are not: each gene is off "
+        "by a factor that no library size removes. Compare with transform='rank', which took liver samples "
+        "in TPM nearer to what was measured (chapter 30_hcc).": made.transform == "frozen"
+        and re.search("TPM|FPKM", made.record.units) is not None,
         "By 'cohort', what is predicted of an observation depends on those submitted with it.": made.transform
         == "cohort",
         "Predicted values below 0 are set to 0, the lowest value of log2(RPM+1).": bundle.units == LOG2_RPM

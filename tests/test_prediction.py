@@ -535,6 +535,17 @@ def test_single_cells_of_few_reads_are_abstained_with_advice_and_pools_are_not(b
     assert np.sqrt(((pools.X - expected) ** 2).mean()) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("units", "transform", "told"),
+    [("TPM", "auto", True), ("FPKM", "auto", True), ("TPM", "rank", False), ("CPM", "auto", False)],
+)
+def test_length_of_transcripts_is_pointed_out(bundle, units, transform, told):
+    adata = small.samples()
+    adata.X = adata.X * (1e6 / adata.X.sum(axis=1, keepdims=True))
+    found = predict(adata, bundle, transform, units=units, progress=False)
+    assert ("lengths of transcripts" in " ".join(found.uns["sicmir"]["notes"])) is told
+
+
 def test_advice_fits_what_was_abstained(bundle):
     adata = small.counts()
     adata.X = adata.X[:, np.random.default_rng(0).permutation(adata.n_vars)]
