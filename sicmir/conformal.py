@@ -20,6 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
 from sicmir.metrics import matched
@@ -129,6 +131,41 @@ def intervals(
         pd.DataFrame(np.maximum(values - reach, 0), **labels),
         pd.DataFrame(np.maximum(values + reach, 0), **labels),
     )
+
+
+def uncut_half_widths(predicted: AnnData) -> np.ndarray:
+    """Half width of every interval of a prediction before its bounds were cut at 0.
+
+    Half the distance of the bounds is too small where the lower one was cut, and so is the distance of the
+    upper one from a prediction that was cut itself. The half widths of the miRNAs and the spread of the row
+    tell what was there before; the latter is read off the miRNAs that were predicted above 0.
+
+    Parameters
+    ----------
+    predicted
+        Samples × miRNAs with layers ``lower`` and ``upper`` and, unless no bound was cut, ``half_width`` in
+        ``var``, as :func:`sicmir.predict` gives it.
+
+    Returns
+    -------
+    ndarray
+        Samples × miRNAs, float64, log2(RPM+1); NaN where there is no interval.
+    """
+    values, upper = (_dense(part).astype(np.float64) for part in (predicted.X, predicted.layers["upper"]))
+    reach = upper - values
+    if "half_width" not in predicted.var:
+        return reach
+    widths = predicted.var["half_width"].to_numpy(dtype=np.float64)
+    told = (values > 0) & (widths > 0) & np.isfinite(reach)
+    ratio = np.divide(reach, widths, out=np.full(reach.shape, np.nan), where=told)
+    some = told.any(axis=1)
+    spread = np.full(len(values), np.nan)
+    spread[some] = np.nanmedian(ratio[some], axis=1)
+    return np.where(np.isnan(reach) | ~some[:, None], reach, widths * spread[:, None])
+
+
+def _dense(matrix: np.ndarray | sparse.spmatrix) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
 def widths_of(mirnas: pd.Index, half_widths: pd.Series) -> np.ndarray:

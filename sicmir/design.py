@@ -13,6 +13,7 @@ from patsy import dmatrix
 from scipy import sparse
 from scipy.stats import norm
 
+from sicmir.conformal import uncut_half_widths
 from sicmir.donor_fit import estimable
 from sicmir.errors import DataError, ParameterError
 from sicmir.normalise import MOST_LOG2
@@ -109,8 +110,8 @@ def donor_rows(adata: AnnData, keys: Sequence[str], covariates: Sequence[str] = 
         obs[name] = _one_each(adata.obs[name], codes, labels)
     error = None
     if "lower" in adata.layers and "upper" in adata.layers:
-        width = _means(_dense(adata.layers["upper"]) - _dense(adata.layers["lower"]), codes)
-        error = (width / 2 / norm.ppf((1 + _interval_level(adata)) / 2)) ** 2
+        reach = _means(uncut_half_widths(adata), codes)
+        error = (reach / norm.ppf((1 + _interval_level(adata)) / 2)) ** 2
     return DonorRows(_means(_dense(adata.X), codes), error, obs)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from sicmir.conformal import uncut_half_widths
 from sicmir.errors import DataError, ParameterError
 from sicmir.mirna_findings import describe
 from sicmir.pseudobulk import pseudobulk
@@ -111,8 +112,7 @@ def contrast(
         raise DataError(f"There is no {key} {absent[0]!r}; there are {', '.join(found)}.")
     rows = [int(np.flatnonzero((found == name).to_numpy())[0]) for name in (case, reference)]
     values = np.asarray(predicted.X, dtype=np.float64)[rows]
-    half = (np.asarray(predicted.layers["upper"]) - np.asarray(predicted.layers["lower"]))[rows] / 2
-    width = np.sqrt(np.square(half.astype(np.float64)).sum(axis=0))
+    width = np.sqrt(np.square(uncut_half_widths(predicted)[rows]).sum(axis=0))
     effect = values[0] - values[1]
     facts = describe(predicted, min_grade)
     return pd.DataFrame(

@@ -4,6 +4,7 @@ from math import ceil
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +163,26 @@ def test_intervals_are_cut_at_zero_and_follow_labels():
     pd.testing.assert_frame_equal(upper, frame([[1.5, 9.5, 1], [0, np.nan, 10]]))
     none = conformal.intervals(predicted[["m1"]], pd.Series({"m1": np.nan}))
     assert all(side.isna().all(axis=None) for side in none)
+
+
+def test_half_widths_are_found_again_where_bounds_were_cut_at_zero():
+    rng = np.random.default_rng(0)
+    raw, spread = frame(rng.normal(1, 3, (6, 9))), rng.uniform(0.5, 2, 6)
+    raw.iloc[5] = -9.0  # cut throughout, so that nothing tells the spread
+    widths = pd.Series(rng.uniform(0.5, 4, 9), raw.columns)
+    widths["m3"] = np.nan
+    lower, upper = conformal.intervals(raw, widths, spread)
+    predicted = AnnData(raw.clip(lower=0), var=widths.to_frame("half_width"))
+    predicted.layers["lower"], predicted.layers["upper"] = lower.to_numpy(), upper.to_numpy()
+    true = spread[:, None] * widths.to_numpy()
+    found = conformal.uncut_half_widths(predicted)
+    assert (lower < 1e-9).to_numpy().mean() > 0.3
+    np.testing.assert_allclose(found[:5], true[:5])
+    assert (np.nan_to_num(found[5]) <= np.nan_to_num(true[5])).all()
+    # Without half widths, bounds that were not cut are enough.
+    del predicted.var["half_width"]
+    inside = (raw > 0).to_numpy()
+    np.testing.assert_allclose(conformal.uncut_half_widths(predicted)[inside], true[inside])
 
 
 @pytest.fixture
