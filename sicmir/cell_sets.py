@@ -72,15 +72,19 @@ class Reference:
 
     def origins(self) -> list[ad.AnnData]:
         """One table without values for each data set behind this, for the boxes of :mod:`sicmir.report`."""
-        parts = (self.mrna, self.mirna, self.half_cells, self.droplets)
-        records = [part.uns["sicmir"] for part in parts]
-        if any(record["synthetic"] for record in records):
-            return [self.droplets[:0, :0].copy()]
-        sources = pd.concat([record["sources"] for record in records]).drop_duplicates("name")
-        found = []
-        for key, files in sources.groupby(sources["name"].str.split("/").str[0], sort=False):
-            found.append(ad.AnnData(uns={"sicmir": {"dataset": key, "synthetic": False, "sources": files}}))
-        return found
+        return origins(self.mrna, self.mirna, self.half_cells, self.droplets)
+
+
+def origins(*parts: ad.AnnData) -> list[ad.AnnData]:
+    """One table without values for each data set behind some tables; one of the first if any is synthetic."""
+    records = [part.uns["sicmir"] for part in parts]
+    if any(record["synthetic"] for record in records):
+        return [parts[0][:0, :0].copy()]
+    sources = pd.concat([record["sources"] for record in records]).drop_duplicates("name")
+    found = []
+    for key, files in sources.groupby(sources["name"].str.split("/").str[0], sort=False):
+        found.append(ad.AnnData(uns={"sicmir": {"dataset": key, "synthetic": False, "sources": files}}))
+    return found
 
 
 @cache
@@ -160,9 +164,13 @@ def load_reference(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> Refe
     DataError
         If the model and what was measured have no miRNA in common.
     """
+
+    def toy() -> Reference:
+        return toy_reference(toy_cells(seed), toy_model(seed))
+
     if dataset == "auto" and not bundle.card.get("training_data", {}).get("synthetic", False):
-        return or_toy(lambda: _measured(bundle), lambda: _toy(seed), "no measured cells")
-    return _toy(seed)
+        return or_toy(lambda: _measured(bundle), toy, "no measured cells")
+    return toy()
 
 
 def load_half_cells() -> ad.AnnData:
@@ -260,7 +268,16 @@ def labelled(found: ad.AnnData, columns: Mapping[str, str]) -> ad.AnnData:
     return cells
 
 
-def _measured(bundle: Bundle) -> Reference:
+def measured_cell_types(bundle: Bundle) -> tuple[ad.AnnData, ad.AnnData]:
+    """Cell types with measured miRNA (:func:`sicmir.cell_references.load_cell_types`), miRNAs as in a model.
+
+    Raises
+    ------
+    UnreachableError
+        If the lines with both RNAs measured cannot be obtained.
+    DataError
+        If the model and what was measured have no miRNA in common.
+    """
     mrna, mirna = cell_references.load_cell_types()
     if any("pscsr" in pair for pair in mrna.uns["sicmir"]["left_out"]):
         raise UnreachableError("The lines with both RNAs measured (pscsr) could not be obtained.")
@@ -270,11 +287,16 @@ def _measured(bundle: Bundle) -> Reference:
         named = mirna[:, [name for name in bundle.mirnas if name in mirna.var_names]].copy()
         if not named.n_vars:
             raise DataError(f"None of the miRNAs of the model, such as {bundle.mirnas[0]}, was measured.")
-    return Reference(mrna, named, "pscsr", load_half_cells(), "k562: K562", load_droplets(), bundle)
+    return mrna, named
 
 
-def _toy(seed: int) -> Reference:
-    toy = toy_cells(seed)
+def _measured(bundle: Bundle) -> Reference:
+    mrna, mirna = measured_cell_types(bundle)
+    return Reference(mrna, mirna, "pscsr", load_half_cells(), "k562: K562", load_droplets(), bundle)
+
+
+def toy_reference(toy: toy_counts.ToyCells, bundle: Bundle) -> Reference:
+    """Toy cells, what was planted in them, and their model, in the place of measured ones."""
     pools = cell_types.pool_cells(toy.cells)
     mrna = panel.align(pools)
     mrna.X = np.log2(mrna.X + 1)
@@ -289,4 +311,4 @@ def _toy(seed: int) -> Reference:
     )
     first = mrna.obs_names[0]
     one = (toy.cells.obs["cell_type"] == first).to_numpy()
-    return Reference(mrna, mirna, "toy", toy.cells[one].copy(), first, toy.cells.copy(), toy_model(seed))
+    return Reference(mrna, mirna, "toy", toy.cells[one].copy(), first, toy.cells.copy(), bundle)

@@ -17,6 +17,7 @@ from sicmir import (
     cell_references,
     learning_curve,
     metrics,
+    orthologues,
     panel,
     published_demo,
     shipping,
@@ -246,10 +247,11 @@ class FullRun:
     def _flags(self) -> pd.DataFrame:
         others = {}
         if self.recipe.mouse:
-            counts = load(self.recipe.mouse)
+            tables = load(self.recipe.mouse).values()
+            (counts,) = (table for table in tables if table.uns["sicmir"]["modality"] == "mrna")
             depth = np.asarray(counts.X.sum(axis=1)).reshape(-1, 1)
-            counts.var_names = counts.var_names.str.upper()  # as most orthologues of mouse and man are called
-            genes = panel.align(counts, self.recipe.min_coverage, duplicates="sum").X
+            named = orthologues.genes_to_human(counts)
+            genes = panel.align(named, self.recipe.min_coverage, duplicates="sum").X
             others["mouse pituitary, human gene names"] = np.log2(TRAINING_TOTAL * 1e6 * genes / depth + 1)
         return flag_rates(
             self.mrna.X, self.mirna.obs, self.divisions[NEW_DONORS][0], self.seed, others=others

@@ -26,12 +26,14 @@ _LEADING_BARCODE = re.compile(
 
 
 def read_objects(path: Path) -> dict[str, Any]:
-    """Read what an ``.rda`` or ``.RData`` holds: object name -> value, S4 objects as ``SimpleNamespace``.
+    """Read what an ``.rda``, ``.RData`` or ``.rds`` holds: name -> value, S4 objects as ``SimpleNamespace``.
+
+    The names of an ``.rds`` are those of its list.
 
     Raises
     ------
     ReadError
-        If the file is truncated or no ``.rda``.
+        If the file is truncated or of another format.
     """
     import rdata
 
@@ -39,13 +41,14 @@ def read_objects(path: Path) -> dict[str, Any]:
     try:
         with _no_garbage_collection(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="rdata")  # what it guesses at is checked by the readers
-            objects = rdata.read_rda(path, constructor_dict=constructors)
+            parse = rdata.read_rds if path.suffix.lower() == ".rds" else rdata.read_rda
+            objects = parse(path, constructor_dict=constructors)
     except MemoryError:  # no fault of the file
         raise
     except Exception as error:  # the parser raises whatever the bytes make it stumble over
         raise ReadError(
-            f"{path}: not a readable .rda file ({type(error).__name__}: {error}). It may be truncated; "
-            "delete it and fetch it again."
+            f"{path}: not a readable {path.suffix or '.rda'} file ({type(error).__name__}: {error}). It may "
+            "be truncated; delete it and fetch it again."
         ) from error
     # anything but a dict is an .rds under the wrong name
     return objects if isinstance(objects, dict) else {"one unnamed object": objects}

@@ -1,0 +1,282 @@
+"""Whether predictions of a human model hold for animals: differences, individuals, and what the tissue is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import stats as scipy_stats
+
+from sicmir import bootstrap, effect_agreement, low_coverage, pair_study, trust
+from sicmir.contrasts import effect_spearman
+from sicmir.errors import DataError
+from sicmir.pituitary_sets import Animals
+
+MODEL = "human model"
+"""Name of the predictor in the tables of this room."""
+
+GENES, ANIMALS = "genes exchanged", "animals exchanged"
+"""Controls of :func:`controls`."""
+
+HALVES = "half of the animals, measured"
+"""Row of :func:`controls` that needs no prediction."""
+
+
+def predict(animals: Animals, transform: str = "auto") -> AnnData:
+    """Predict all animals, abstained ones too (:func:`sicmir.low_coverage.outspoken`).
+
+    Returns
+    -------
+    AnnData
+        Samples × the miRNAs that were measured; ``obs`` of both sides, with ``abstained``.
+    """
+    found = low_coverage.outspoken(animals.mrna, animals.bundle, transform=transform)
+    shown = found[:, animals.mirna.var_names].copy()
+    shown.obs = animals.mirna.obs.join(found.obs[["coverage", "domain_score", "in_domain", "abstained"]])
+    return shown
+
+
+def differences(
+    animals: Animals,
+    predicted: AnnData,
+    contrasts: Sequence[tuple[str, str, str]],
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Agreement of predicted with measured differences, by grade (:func:`sicmir.pair_study.by_grade`).
+
+    Parameters
+    ----------
+    animals, predicted
+        As :func:`predict` gives it.
+    contrasts
+        Column of ``obs``, case and reference of each.
+    n_resamples, seed
+        Draws of animals, and seed.
+
+    Returns
+    -------
+    DataFrame
+        ``contrast, grade, n_mirnas, n_animals, spearman, lower, upper``; contrasts with fewer than 3
+        animals on a side are left out, and so are grades of few miRNAs.
+    """
+    parts = []
+    for key, case, reference in contrasts:
+        sizes = animals.mirna.obs[key].value_counts()
+        if min(sizes.get(case, 0), sizes.get(reference, 0)) < 3:
+            continue
+        contrast = {"condition_key": key, "case": case, "reference": reference}
+        found = pair_study.by_grade(animals.mirna, {MODEL: predicted}, contrast, n_resamples, seed)
+        n_animals = int(sizes[case] + sizes[reference])
+        parts.append(found.assign(contrast=label(key, case, reference), n_animals=n_animals))
+    columns = ["contrast", "grade", "n_mirnas", "n_animals", "spearman", "lower", "upper"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def label(key: str, case: str, reference: str) -> str:
+    """Name of a contrast, such as ``age 32 against 12``."""
+    return f"{key} {case} against {reference}"
+
+
+def individuals(animals: Animals, predicted: AnnData, n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Correlation of each miRNA over animals, all together and within groups of one age and sex, by grade.
+
+    Within groups: both sides less the mean of the animal's group, for groups are too small for figures of
+    their own.
+
+    Parameters
+    ----------
+    animals, predicted
+        As :func:`predict` gives it.
+    n_resamples, seed
+        Draws of animals, and seed.
+
+    Returns
+    -------
+    DataFrame
+        ``scope`` ("all animals", "within age and sex"), ``grade, n_mirnas``, ``median`` over miRNAs of
+        Pearson r with ``lower`` and ``upper``, 95 % limits over animals. The mean of a group, as a
+        prediction, is constant within it and has no correlation there: 0 is what it would be worth.
+    """
+    grade = predicted.var["grade"].astype(str)
+    donor, group = animals.mirna.obs["donor"], animals.mirna.obs["group"].to_numpy()
+    whole = animals.mirna.to_df().astype(np.float64), predicted.to_df().astype(np.float64)
+    within = [side - side.groupby(group).transform("mean") for side in whole]
+    rows = []
+    for scope, (truth, guess) in (("all animals", whole), ("within age and sex", within)):
+        for one in trust.GRADES:
+            names = predicted.var_names[(grade == one).to_numpy()]
+            if len(names) < pair_study.FEWEST:
+                continue
+            found = bootstrap.bootstrap_median(
+                truth[names], {MODEL: guess[names]}, donor, n_resamples=n_resamples, seed=seed
+            ).iloc[0]
+            facts = {name: found[name] for name in ("n_mirnas", "median", "lower", "upper")}
+            rows.append({"scope": scope, "grade": one} | facts)
+    return pd.DataFrame(rows, columns=["scope", "grade", "n_mirnas", "median", "lower", "upper"])
+
+
+def counted(predicted: AnnData, min_grade: str) -> pd.Index:
+    """The miRNAs of a grade or better."""
+    return predicted.var_names[trust.at_least(predicted.var["grade"].astype(str), min_grade)]
+
+
+def controls(
+    animals: Animals,
+    predicted: AnnData,
+    contrast: Mapping[str, str],
+    min_grade: str = "B",
+    transform: str = "auto",
+    n_draws: int = 20,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Agreement of differences when the model is fed the wrong genes, or is shown the wrong animals.
+
+    Parameters
+    ----------
+    animals, predicted
+        As :func:`predict` gives it.
+    contrast
+        ``condition_key``, ``case``, ``reference``.
+    min_grade
+        Worst grade that counts.
+    transform
+        As for :func:`sicmir.predict`.
+    n_draws, seed
+        Draws of each control, and seed.
+
+    Returns
+    -------
+    draws
+        ``control, draw, spearman``. :data:`GENES`: the measured landmarks are dealt out anew among each other
+        before they are predicted. :data:`ANIMALS`: predictions are dealt out anew to the animals.
+    table
+        Index ``what``; ``effect_spearman, effect_spearman_lower, effect_spearman_upper, n_mirnas``: the
+        model, with 95 % limits over animals; the controls, median with the central 95 % of their draws; and
+        the effects measured in one half of the animals against the other half
+        (:func:`sicmir.effect_agreement.halves`), median and central 95 % of the divisions.
+    """
+    names, rng = counted(predicted, min_grade), np.random.default_rng(seed)
+    truth, obs = animals.mirna[:, names].to_df(), animals.mirna.obs
+    sides = [(obs[contrast["condition_key"]] == contrast[side]).to_numpy() for side in ("case", "reference")]
+
+    def spearman(values: np.ndarray) -> float:
+        effects = [side[sides[0]].mean(axis=0) - side[sides[1]].mean(axis=0) for side in (truth, values)]
+        return effect_spearman(effects[0].to_numpy(), np.asarray(effects[1]))
+
+    measured = np.flatnonzero(np.isfinite(animals.mrna.X).all(axis=0))
+    rows = []
+    for draw in range(n_draws):
+        wrong = animals.mrna.copy()
+        wrong.X[:, measured] = animals.mrna.X[:, rng.permutation(measured)]
+        found = low_coverage.outspoken(wrong, animals.bundle, transform=transform)[:, names]
+        rows.append((GENES, draw, spearman(found.X)))
+        order = rng.permutation(predicted.n_obs)
+        rows.append((ANIMALS, draw, spearman(predicted[order, names].X)))
+    draws = pd.DataFrame(rows, columns=["control", "draw", "spearman"])
+    own = effect_agreement.bootstrap(animals.mirna, predicted, names, **contrast, k=1, seed=seed)
+    halves = effect_agreement.halves(animals.mirna, names, **contrast, k=1, seed=seed)
+    limits = ["value", "lower", "upper"]
+    table = {MODEL: own.loc["effect_spearman", limits].tolist()}
+    for name, part in draws.groupby("control", sort=False):
+        table[name] = part["spearman"].quantile([0.5, 0.025, 0.975]).tolist()
+    table[HALVES] = halves.loc["effect_spearman", limits].tolist()
+    columns = [f"effect_spearman{end}" for end in ("", "_lower", "_upper")]
+    found = pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("what")
+    return draws, found.assign(n_mirnas=len(names))
+
+
+def tissue_contrast(tissues: AnnData, tissue: str, level: float = 0.95) -> pd.DataFrame:
+    """How a tissue differs from the others, each of which counts once.
+
+    Parameters
+    ----------
+    tissues
+        Samples × mature miRNAs, log2(RPM+1); ``obs["cell_type"]`` is the tissue.
+    tissue
+        Tissue, as there.
+    level
+        Of the interval.
+
+    Returns
+    -------
+    DataFrame
+        ``mirna``, ``effect`` (mean of the tissue's samples minus the mean of the other tissues' means),
+        ``lower`` and ``upper`` by Welch's t, with the samples of the tissue on one side and the other tissues
+        on the other. Without rows where fewer than 2 samples are of the tissue, or fewer than 2 tissues are
+        others.
+    """
+    names = tissues.obs["cell_type"].astype(str).to_numpy()
+    values = tissues.to_df().astype(np.float64)
+    own = values[names == tissue]
+    others = values[names != tissue].groupby(names[names != tissue]).mean()
+    columns = ["mirna", "effect", "lower", "upper"]
+    if min(len(own), len(others)) < 2:
+        return pd.DataFrame(columns=columns)
+    shares = own.var() / len(own), others.var() / len(others)
+    error = np.sqrt(shares[0] + shares[1])
+    freedom = (shares[0] + shares[1]) ** 2 / (
+        shares[0] ** 2 / (len(own) - 1) + shares[1] ** 2 / (len(others) - 1)
+    )
+    effect = own.mean() - others.mean()
+    margin = scipy_stats.t.ppf((1 + level) / 2, freedom) * error
+    table = pd.DataFrame({"effect": effect, "lower": effect - margin, "upper": effect + margin})
+    return table[error > 0].rename_axis("mirna").reset_index()
+
+
+def identity(
+    animals: Animals, predicted: AnnData, tissues: AnnData, tissue: str, min_grade: str = "B"
+) -> pd.DataFrame:
+    """Which human tissue the animals resemble, by measured and by predicted miRNA.
+
+    Compared is what sets a tissue apart: human tissues less their mean over tissues; animals as measured less
+    the same mean; animals as predicted less the means that the model was trained to.
+
+    Parameters
+    ----------
+    animals, predicted
+        As :func:`predict` gives it.
+    tissues
+        Samples × mature miRNAs of man; ``obs["cell_type"]`` is the tissue.
+    tissue
+        The tissue that the animals are of.
+    min_grade
+        Worst grade that counts.
+
+    Returns
+    -------
+    DataFrame
+        ``side`` ("measured", "predicted"), ``spearman`` with the tissue over ``n_mirnas``, its ``place``
+        among ``n_tissues`` by that correlation, and the ``best`` tissue. Without rows where the tissue or the
+        miRNAs are not there.
+
+    Raises
+    ------
+    DataError
+        If the model does not say what its miRNAs are on average.
+    """
+    columns = ["side", "n_mirnas", "n_tissues", "spearman", "place", "best"]
+    means = tissues.to_df().groupby(tissues.obs["cell_type"].astype(str).to_numpy()).mean()
+    mature = animals.mirna.var.get("mature", pd.Series(animals.mirna.var_names, animals.mirna.var_names))
+    names = counted(predicted, min_grade)
+    names = names[mature[names].astype(str).isin(means.columns).to_numpy()]
+    if tissue not in means.index or len(names) < 3:
+        return pd.DataFrame(columns=columns)
+    if "mean_log2_rpm" not in animals.bundle.trust:
+        raise DataError(
+            "The trust table of the model has no mean_log2_rpm, the means that it was trained to."
+        )
+    human = means[mature[names].astype(str)].set_axis(names, axis=1)
+    apart = human - human.mean()
+    sides = {
+        "measured": animals.mirna[:, names].to_df().mean() - human.mean(),
+        "predicted": predicted[:, names].to_df().mean() - animals.bundle.trust.loc[names, "mean_log2_rpm"],
+    }
+    rows = []
+    for side, values in sides.items():
+        found = apart.T.corrwith(values.astype(float), method="spearman").sort_values(ascending=False)
+        place = int(found.index.get_loc(tissue)) + 1
+        rows.append((side, len(names), len(found), found[tissue], place, found.index[0]))
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,178 @@
+"""What the chapter on the pituitary prints and quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from sicmir import claims, low_coverage, tumour_study
+from sicmir.pituitary_sets import Animals
+
+
+def first_markers(markers: pd.DataFrame, n: int = 4) -> pd.DataFrame:
+    """First miRNAs of each cell type (:func:`sicmir.tumour_study.marker_table`), or one line of text."""
+    if markers.empty:
+        return pd.DataFrame({"lineages": ["Nothing was predicted of two cell types or more."]})
+    return tumour_study.marker_table(markers, n)
+
+
+def first_effects(conditions: pd.DataFrame, n: int = 10) -> pd.DataFrame:
+    """Largest differences between two conditions that are not greyed; one line if there is none.
+
+    Parameters
+    ----------
+    conditions
+        As :func:`sicmir.pituitary_study.tumour_against_normal` gives it.
+    n
+        How many.
+    """
+    if conditions["effect"].isna().all():
+        return pd.DataFrame({"conditions": ["Both conditions were not predicted in this cell type."]})
+    good = conditions[~conditions["greyed"].astype(bool)]
+    columns = ["mirna", "effect", "lower", "upper", "q", "n_case", "n_reference", "grade"]
+    return good.sort_values("effect", key=np.abs, ascending=False, kind="stable")[columns].head(n)
+
+
+def findings(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """How many miRNAs differ, as measured and as predicted, and how many of these in the same direction.
+
+    Parameters
+    ----------
+    tables
+        Name of a contrast → measured and predicted, as :func:`sicmir.pituitary_study.effects` gives them.
+    """
+    rows = []
+    for name, (measured, predicted) in tables.items():
+        sides = measured.set_index("mirna"), predicted.set_index("mirna")
+        both = sides[0].join(sides[1], rsuffix="_predicted", how="inner")
+        called = both["finding_predicted"].astype(bool)
+        same = np.sign(both["effect"]) == np.sign(both["effect_predicted"])
+        rows.append(
+            {
+                "contrast": name,
+                "n_case": int(measured["n_case"].max()),
+                "n_reference": int(measured["n_reference"].max()),
+                "measured": int(both["finding"].sum()),
+                "of miRNAs": len(both),
+                "predicted": int(called.sum()),
+                "that count": int((~both["greyed_predicted"].astype(bool)).sum()),
+                "in both, same sign": int((called & both["finding"].astype(bool) & same).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def beside(controls: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of :func:`sicmir.cross_species.controls` below each other, by the name of the contrast."""
+    columns = dict(zip(("", "_lower", "_upper"), ("spearman", "lower", "upper"), strict=True))
+    names = {f"effect_spearman{end}": column for end, column in columns.items()}
+    table = pd.concat(controls, names=["contrast", "what"]).rename(columns=names).reset_index()
+    return table[["contrast", "what", *names.values(), "n_mirnas"]]
+
+
+def recovered(planted: pd.DataFrame) -> pd.DataFrame:
+    """Correlation of planted differences of toy animals with those found; one line for measured animals.
+
+    Parameters
+    ----------
+    planted
+        As :func:`sicmir.pituitary_study.planted_ages` gives it.
+    """
+    if planted.empty:
+        return pd.DataFrame({"planted": ["These animals were measured, so no planted truth is known."]})
+    groups = planted.groupby("grade", observed=True)
+    table = pd.DataFrame({"n_mirnas": groups.size()})
+    for side in ("measured", "predicted"):
+        table[f"planted and {side}, r"] = groups[["planted", side]].apply(lambda part: part.corr().iloc[0, 1])
+    return table.reset_index()
+
+
+def headline(
+    cells: AnnData,
+    report: pd.DataFrame,
+    predicted: AnnData,
+    few: np.ndarray,
+    by_types: pd.DataFrame,
+    by_samples: pd.DataFrame,
+    animals: Animals,
+    shown: AnnData,
+    grades: pd.DataFrame,
+    individuals: pd.DataFrame,
+    controls: pd.DataFrame,
+    identity: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    age: str,
+) -> dict[str, float | int | str]:
+    """Figures that the page quotes.
+
+    Parameters
+    ----------
+    cells, report, predicted
+        Data, :func:`sicmir.low_coverage.report`, and predicted profiles.
+    few, by_types, by_samples
+        Genes that data were cut down to, and the summaries of both trials.
+    animals, shown, grades, individuals, controls, identity
+        Animals, their predictions, and the tables of :mod:`sicmir.cross_species`; ``controls`` of the ages.
+    verdicts
+        Of :func:`literature`.
+    age
+        Name of the contrast of ages.
+    """
+    counts = claims.counts(verdicts)
+    found = {
+        "dataset": str(cells.uns["sicmir"]["dataset"]),
+        "n_profiles": len(report),
+        "n_landmarks": int(report["landmarks"].max()),
+        "coverage": float(report["coverage"].max()),
+        "above_floor": float(report["above_floor"].median()),
+        "n_abstained": int(predicted.obs["abstained"].sum()),
+        "n_few": int(few.sum()),
+        "n_pairs": int(by_types["n_pairs"].iloc[0]),
+        "n_type_mirnas": int(by_types["n_mirnas"].iloc[0]),
+        "n_paired": animals.mirna.n_obs,
+        "n_mrna": animals.n_mrna,
+        "n_mirna": animals.n_mirna,
+        "n_mirnas": animals.mirna.n_vars,
+        "n_orthologues": sum(animals.orthologues.values()),
+        "animals_abstained": int(shown.obs["abstained"].sum()),
+        "claims_agree": counts["agrees"],
+        "claims_disagree": counts["disagrees"],
+        "claims_open": counts["cannot_tell"],
+        "n_claims": len(verdicts),
+        "age": age,
+    }
+    names = {
+        "whole": low_coverage.WHOLE,
+        "chosen": low_coverage.CHOSEN,
+        "random": low_coverage.RANDOM,
+        "floored": low_coverage.FLOORED,
+        "gaps": low_coverage.GAPS,
+    }
+    for kind, table in (("types", by_types), ("samples", by_samples)):
+        rows = table.set_index("genes")
+        for short, name in names.items():
+            for column in ("spearman", "lower", "upper"):
+                found[f"{kind}_{short}_{column}"] = float(rows.loc[name, column])
+    by_grade = grades[grades["contrast"] == age].set_index("grade")
+    within = individuals[individuals["scope"] == "within age and sex"].set_index("grade")
+    for grade in ("A", "B"):
+        for column in ("spearman", "lower", "upper"):
+            found[f"age_{grade}_{column}"] = _at(by_grade, grade, column)
+        for column in ("median", "lower", "upper"):
+            found[f"within_{grade}_{column}"] = _at(within, grade, column)
+    for short, name in (("model", 0), ("genes", 1), ("animals", 2), ("halves", 3)):
+        for column in ("", "_lower", "_upper"):
+            found[f"control_{short}{column}"] = float(controls[f"effect_spearman{column}"].iloc[name])
+    sides = identity.set_index("side")
+    for side in ("measured", "predicted"):
+        place, n = _at(sides, side, "place"), _at(sides, side, "n_tissues")
+        found[f"identity_{side}"] = _at(sides, side, "spearman")
+        found[f"identity_{side}_place"] = f"{place:.0f} of {n:.0f}" if np.isfinite(place) else "not compared"
+    return found
+
+
+def _at(table: pd.DataFrame, row: str, column: str) -> float:
+    return float(table.loc[row, column]) if row in table.index else float("nan")

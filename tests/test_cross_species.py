@@ -1,0 +1,149 @@
+"""Animals under a human model: planted differences are found, controls find nothing, tissues are told."""
+
+from dataclasses import replace
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from sicmir import (
+    cross_species,
+    orthologues,
+    pituitary_headline,
+    pituitary_plots,
+    pituitary_sets,
+    pituitary_study,
+)
+from sicmir.cross_species import ANIMALS, GENES, HALVES, MODEL
+
+AGES = {"condition_key": "age", "case": "32", "reference": "12"}
+
+
+@pytest.fixture(scope="module")
+def animals():
+    return pituitary_sets._toy_animals(0)
+
+
+@pytest.fixture(scope="module")
+def predicted(animals):
+    return cross_species.predict(animals)
+
+
+def effect(values, obs, key="age", case="32", reference="12"):
+    label = obs[key].to_numpy()
+    return values[label == case].mean(axis=0) - values[label == reference].mean(axis=0)
+
+
+def test_toy_animals_bear_mouse_genes_and_a_model_of_their_own(animals):
+    assert animals.mrna.obs_names.equals(animals.mirna.obs_names)
+    assert animals.mrna.n_vars == 977
+    assert np.isfinite(animals.mrna.X).all(axis=0).sum() == len(orthologues.mouse_genes())
+    assert set(animals.mirna.obs["age"]) == {"12", "32"}
+    assert animals.mirna.obs["donor"].is_unique
+    shown = set(animals.bundle.card["training_data"]["cohorts"])
+    assert not shown & set(animals.mrna.obs["cohort"])
+
+
+def test_planted_ages_are_found_and_sexes_are_not(animals, predicted):
+    measured, told = pituitary_study.effects(animals, predicted, AGES, 0.05, "B")
+    table = pituitary_study.planted_ages(animals, measured, told)
+    good = table[table["grade"].isin(["A", "B"])]
+    assert len(good) >= 20
+    assert np.corrcoef(good["planted"], good["measured"])[0, 1] > 0.9
+    assert np.corrcoef(good["planted"], good["predicted"])[0, 1] > 0.8
+    recovered = pituitary_headline.recovered(table).set_index("grade")
+    part = table[table["grade"] == "A"]
+    expected = np.corrcoef(part["planted"], part["predicted"])[0, 1]
+    assert recovered.loc["A", "planted and predicted, r"] == pytest.approx(expected)
+    sexes = {"condition_key": "sex", "case": "M", "reference": "F"}
+    by_sex = pituitary_study.effects(animals, predicted, sexes, 0.05, "B")
+    counts = pituitary_headline.findings({"ages": (measured, told), "sexes": by_sex}).set_index("contrast")
+    assert counts.loc["ages", "measured"] >= 5
+    assert counts.loc["sexes", ["measured", "predicted"]].tolist() == [0, 0]
+    real = replace(animals, mirna=animals.mirna.copy())
+    del real.mirna.uns["truth"]
+    assert pituitary_study.planted_ages(real, measured, told).empty
+
+
+def test_agreement_by_grade_is_that_of_mean_differences(animals, predicted):
+    contrasts = [("age", "32", "12"), ("sex", "M", "F"), ("age", "99", "12")]
+    table = cross_species.differences(animals, predicted, contrasts, n_resamples=50)
+    assert set(table["contrast"]) == {"age 32 against 12", "sex M against F"}
+    row = table.set_index(["contrast", "grade"]).loc["age 32 against 12", "A"]
+    names = predicted.var_names[predicted.var["grade"] == "A"]
+    sides = [effect(side[:, names].X, animals.mirna.obs) for side in (animals.mirna, predicted)]
+    assert row["spearman"] == pytest.approx(scipy_stats.spearmanr(*sides).statistic)
+    assert row["lower"] < row["spearman"] < row["upper"]
+    assert row["n_animals"] == animals.mirna.n_obs
+    figure = pituitary_plots.by_grade(table)
+    assert [ax.get_title() for ax in figure.axes] == ["age 32 against 12", "sex M against F"]
+
+
+def test_individuals_are_judged_less_the_mean_of_their_group(animals, predicted):
+    table = cross_species.individuals(animals, predicted, n_resamples=20).set_index(["scope", "grade"])
+    names = predicted.var_names[predicted.var["grade"] == "A"]
+    truth, guess = animals.mirna[:, names].to_df(), predicted[:, names].to_df()
+    group = animals.mirna.obs["group"].to_numpy()
+    within = [side - side.groupby(group).transform("mean") for side in (truth, guess)]
+    assert table.loc[("all animals", "A"), "median"] == pytest.approx(
+        truth.corrwith(guess).median(), abs=1e-4
+    )
+    expected = within[0].corrwith(within[1]).median()
+    assert table.loc[("within age and sex", "A"), "median"] == pytest.approx(expected, abs=1e-4)
+    assert expected > 0.5
+
+
+def test_wrong_genes_and_wrong_animals_agree_less(animals, predicted):
+    draws, table = cross_species.controls(animals, predicted, AGES, n_draws=10)
+    assert table.index.tolist() == [MODEL, GENES, ANIMALS, HALVES]
+    assert (draws.groupby("control").size() == 10).all()
+    assert table.loc[MODEL, "effect_spearman_lower"] > draws["spearman"].median()
+    assert table.loc[MODEL, "effect_spearman"] > draws["spearman"].max()
+    median = draws[draws["control"] == GENES]["spearman"].median()
+    assert table.loc[GENES, "effect_spearman"] == pytest.approx(median)
+    below = pituitary_headline.beside({"ages": table})
+    assert below["what"].tolist() == table.index.tolist()
+    assert below["spearman"].tolist() == table["effect_spearman"].tolist()
+
+
+def tissues(mirnas, seed=0):
+    """Samples of eight tissues, three of the first."""
+    rng = np.random.default_rng(seed)
+    names = ["gland"] * 3 + [f"tissue {i}" for i in range(7)]
+    values = rng.normal(8, 2, (10, len(mirnas))).astype(np.float32)
+    values[1:3] = values[0] + rng.normal(0, 0.2, (2, len(mirnas)))
+    obs = pd.DataFrame({"cell_type": names}, index=[f"s{i}" for i in range(10)])
+    return ad.AnnData(values, obs, pd.DataFrame(index=mirnas))
+
+
+def test_the_difference_of_a_tissue_is_by_welch():
+    table = tissues(["m1", "m2", "m3"])
+    found = cross_species.tissue_contrast(table, "gland").set_index("mirna")
+    for place, name in enumerate(["m1", "m2", "m3"]):
+        test = scipy_stats.ttest_ind(table.X[:3, place], table.X[3:, place], equal_var=False)
+        limits = test.confidence_interval(0.95)
+        assert found.loc[name, "effect"] == pytest.approx(
+            table.X[:3, place].mean() - table.X[3:, place].mean(), rel=1e-4
+        )
+        assert found.loc[name, ["lower", "upper"]].tolist() == pytest.approx(list(limits), rel=1e-3)
+    assert cross_species.tissue_contrast(table, "tissue 1").empty  # one sample has no spread
+    assert cross_species.tissue_contrast(table, "nowhere").empty
+
+
+def test_animals_are_told_by_what_sets_their_tissue_apart(animals, predicted):
+    names = list(animals.mirna.var_names)
+    table = tissues(names)
+    means = table.to_df().groupby(table.obs["cell_type"].to_numpy()).mean()
+    like = replace(animals, mirna=animals.mirna.copy())
+    like.mirna.X = np.tile(table.X[0], (animals.mirna.n_obs, 1))
+    guess = predicted.copy()
+    average = animals.bundle.trust.loc[names, "mean_log2_rpm"].to_numpy()
+    guess.X = np.tile(average + (means.loc["tissue 3"] - means.mean()).to_numpy(), (guess.n_obs, 1))
+    found = cross_species.identity(like, guess, table, "gland").set_index("side")
+    assert found.loc["measured", ["place", "best"]].tolist() == [1, "gland"]
+    assert found.loc["predicted", "best"] == "tissue 3"
+    assert found.loc["predicted", "place"] > 1
+    assert (found["n_tissues"] == 8).all()
+    assert cross_species.identity(animals, predicted, table, "nowhere").empty
