@@ -5,6 +5,7 @@ import shlex
 import anndata as ad
 import atlas_store as atlas
 import numpy as np
+import pandas as pd
 import pytest
 import small_model as small
 from typer.main import get_command
@@ -43,6 +44,9 @@ def test_the_examples_one_after_the_other(folder):
     listed = example("list")
     assert listed.output.startswith(f"mine: blood, normal; {adata.n_obs} cells, 2 donors, 1 cell types")
     assert example("check").output == "1 data sets, all whole.\n"
+    assert example("query").output == "1 rows written to mir-21.csv.\n"
+    (row,) = pd.read_csv("mir-21.csv").itertuples()
+    assert (row.mirna, row.cell_type, row.tissue, row.grade) == ("hsa-mir-21", "T cell", "blood", "A")
     assert "mine was there already" in example("add").output
     assert example("remove").output == "mine was removed.\n"
     assert example("list").output == ""

@@ -15,8 +15,10 @@ the start of the SHA-256 of the file. A table that no record names is left over 
 All data sets of a store are predicted by the same model: numbers of different models cannot be compared.
 Hidden names (``.lock``, ``.dataset=NAME.part``) belong to runs that add a data set.
 
-Rooms: :mod:`~sicmir.atlas.store` (folders, what is moved when), :mod:`~sicmir.atlas.record`,
-:mod:`~sicmir.atlas.tables`, :mod:`~sicmir.atlas.labels`, :mod:`~sicmir.atlas.pools`,
-:mod:`~sicmir.atlas.summaries`, :mod:`~sicmir.atlas.add`, :mod:`~sicmir.atlas.check`,
-:mod:`~sicmir.atlas.commands`.
+Rooms, in the order of the data: :mod:`~sicmir.atlas.labels`, :mod:`~sicmir.atlas.identity`,
+:mod:`~sicmir.atlas.pools`, :mod:`~sicmir.atlas.summaries`, :mod:`~sicmir.atlas.contents`,
+:mod:`~sicmir.atlas.tables`, :mod:`~sicmir.atlas.record`, :mod:`~sicmir.atlas.store` (what is moved when),
+:mod:`~sicmir.atlas.add`, :mod:`~sicmir.atlas.check`; and to ask: :mod:`~sicmir.atlas.query` (the tables in
+DuckDB), :mod:`~sicmir.atlas.expression`, :mod:`~sicmir.atlas.meta`, :mod:`~sicmir.atlas.links`,
+:mod:`~sicmir.atlas.answers`; :mod:`~sicmir.atlas.commands`.
 """

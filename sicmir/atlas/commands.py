@@ -1,4 +1,4 @@
-"""Commands of the atlas: ``sicmir atlas add``, ``list``, ``remove`` and ``check``."""
+"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``list``, ``remove`` and ``check``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from sicmir.cli_options import in_options
+from sicmir.cli_options import columns, in_options
 from sicmir.errors import SicmirError
 
 app = typer.Typer(
-    help="Predicted miRNAs of many single-cell data sets in one store: add, list, check, remove.",
+    help="Predicted miRNAs of many single-cell data sets in one store: add, query, list, check, remove.",
     no_args_is_help=True,
 )
 
@@ -82,6 +82,57 @@ def add(
     except SicmirError as error:
         raise type(error)(in_options(str(error), context)) from error
     typer.echo(done.summary())
+
+
+@app.command(epilog="Example: sicmir atlas query expression --mirna miR-21 --out mir-21.csv")
+def query(
+    context: typer.Context,
+    what: Annotated[
+        Literal["expression", "markers", "difference", "similar", "network", "gene"],
+        typer.Argument(
+            help="expression of a miRNA over cell types, tissues and diseases, or of all in a cell type; "
+            "markers of a cell type; difference of a disease or condition from another; similar cell types; "
+            "network of a miRNA in a cell type; expression of a target gene."
+        ),
+    ],
+    mirna: Annotated[str, typer.Option(help="miRNA, also short as miR-21.")] = "",
+    cell_type: Annotated[str, typer.Option(help="Cell type, by its name in the atlas.")] = "",
+    gene: Annotated[str, typer.Option(help="Target gene, by symbol.")] = "",
+    tissue: Annotated[str, typer.Option(help="Only this tissue.")] = "",
+    disease: Annotated[str, typer.Option(help="Only this disease.")] = "",
+    dataset: Annotated[str, typer.Option(help="Only this data set.")] = "",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMNS",
+            help="What is told apart: cell_type, tissue, disease, dataset, condition, donor; of a difference "
+            "disease or condition.",
+        ),
+    ] = None,
+    case: Annotated[str, typer.Option(help="Of a difference: this disease or condition ...")] = "",
+    reference: Annotated[str, typer.Option(help="... against this one.")] = "normal",
+    min_grade: Annotated[str, typer.Option(help="Worst grade that counts, '' for all.")] = "B",
+    fdr: Annotated[float, typer.Option(help="Largest q of a finding.")] = 0.05,
+    rows: Annotated[int, typer.Option(help="Rows that are shown; a file holds all.")] = 20,
+    out: Annotated[str, typer.Option("--out", help=".csv or .parquet to write.")] = "",
+    store: Store = "",
+) -> None:
+    """Ask the atlas. Donors are the units, and every row tells how far its miRNA can be believed."""
+    from sicmir.atlas.answers import answer, write_answer
+
+    names = {"mirna": mirna, "cell_type": cell_type, "gene": gene, "tissue": tissue, "disease": disease}
+    names |= {"dataset": dataset, "case": case, "reference": reference, "min_grade": min_grade}
+    try:
+        table = answer(what, by=columns(by), fdr=fdr, folder=store, **names)
+        if out:
+            write_answer(table, Path(out))
+    except SicmirError as error:
+        raise type(error)(in_options(str(error), context)) from error
+    if out:
+        typer.echo(f"{len(table)} rows written to {out}.")
+        return
+    more = f"\n{len(table) - rows} more rows; --rows or --out." if len(table) > rows else ""
+    typer.echo(f"{table.head(rows).to_string(index=False, float_format='%.3g', na_rep='')}{more}")
 
 
 @app.command(name="list", epilog="Example: sicmir atlas list")

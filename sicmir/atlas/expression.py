@@ -1,0 +1,143 @@
+"""Expression of a miRNA, or of a target gene, over cell types, tissues, diseases, data sets and donors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sicmir.atlas.query import LABELS, Atlas
+from sicmir.errors import ParameterError
+
+BY = ("cell_type", "tissue", "disease")
+"""What is told apart if nothing else is asked for."""
+
+_UNITS = """
+WITH units AS (
+    SELECT {shown}, dataset AS of_dataset, donor AS of_donor, {means},
+        sum(n_cells) AS n_cells
+    FROM {table} WHERE {chosen} GROUP BY ALL
+)
+SELECT {shown}, count(DISTINCT of_dataset)::INT AS n_datasets, count({value})::INT AS n_donors,
+    (count(*) - count({value}))::INT AS n_abstained, sum(n_cells)::BIGINT AS n_cells,
+    avg({value}) AS mean, stddev_samp({value}) AS sd{more}
+FROM units GROUP BY ALL ORDER BY mean DESC NULLS LAST, {shown}
+"""
+
+
+def expression(
+    atlas: Atlas,
+    mirna: str = "",
+    cell_type: str = "",
+    tissue: str = "",
+    disease: str = "",
+    dataset: str = "",
+    by: Sequence[str] = BY,
+) -> pd.DataFrame:
+    """Expression of a miRNA over groups, or of all miRNAs in a cell type; a donor of a data set counts once.
+
+    Parameters
+    ----------
+    atlas
+        Opened.
+    mirna
+        Name, also a short one; "" for all, of one ``cell_type``.
+    cell_type, tissue, disease, dataset
+        Only these; "" for all.
+    by
+        What is told apart, of :data:`sicmir.atlas.query.LABELS`. With ``donor`` and ``dataset`` among them
+        every donor has a row of its own.
+
+    Returns
+    -------
+    DataFrame
+        A row a group (and miRNA), highest first: ``mirna``, those of ``by``; ``n_datasets``; ``n_donors``
+        that are predicted and ``n_abstained`` that are not; ``n_cells``; ``mean`` and ``sd`` over donors of
+        the predicted log2(RPM+1); ``lower`` and ``upper``, the bounds of the prediction interval of a donor,
+        mean over donors: where the measured value of one donor is expected, and no confidence interval of
+        the mean; ``fraction_above``, mean over donors of the share of parts above the baseline
+        (:data:`sicmir.atlas.tables.SCHEMAS`); ``in_domain``, the share of predicted donors that are like the
+        training data; and how far the miRNA can be believed (:data:`sicmir.atlas.query.TRUST_COLUMNS`).
+
+    Raises
+    ------
+    ParameterError
+        If neither miRNA nor cell type is given, or a name is not in the atlas.
+    """
+    if not mirna and not cell_type:
+        raise ParameterError("Expected a miRNA, a cell type, or both.")
+    wanted = {"cell_type": cell_type, "tissue": tissue, "disease": disease, "dataset": dataset}
+    values = {kind: atlas.label(kind, value) for kind, value in wanted.items() if value}
+    if mirna:
+        values["mirna"] = atlas.mirna(mirna)
+    means = ("predicted", "lower", "upper", "fraction_above")
+    query = _UNITS.format(
+        shown=", ".join(["mirna", *_columns(by)]),
+        table="mirna",
+        means=", ".join(f"avg({name}) AS {name}" for name in means)
+        + ", avg(in_domain::INT) FILTER (NOT abstained) AS in_domain",
+        chosen=" AND ".join(f"{name} = ${name}" for name in values),
+        value="predicted",
+        more="".join(f", avg({name}) AS {name}" for name in (*means[1:], "in_domain")),
+    )
+    return atlas.sql(query, values).join(atlas.trust, on="mirna")
+
+
+def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataFrame:
+    """Expression of a target gene over groups; a donor of a data set counts once.
+
+    Parameters
+    ----------
+    atlas, by
+        As for :func:`expression`.
+    gene
+        Current symbol.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`expression`, without what only predictions have: ``gene``, those of ``by``,
+        ``n_datasets, n_donors, n_abstained`` (0), ``n_cells, mean`` and ``sd`` of log2(CPM+1).
+
+    Raises
+    ------
+    ParameterError
+        If the gene is none of the targets that were measured, as landmarks and other genes are not.
+    """
+    query = _UNITS.format(
+        shown=", ".join(["gene", *_columns(by)]),
+        table="genes",
+        means="avg(expression) AS expression",
+        chosen="gene = $gene",
+        value="expression",
+        more="",
+    )
+    found = atlas.sql(query, {"gene": gene.strip().upper()})
+    if found.empty:
+        raise ParameterError(
+            f"The atlas has no gene {gene!r}: it holds targets of miRNAs outside the 977 landmarks, by their "
+            "current symbols."
+        )
+    return found
+
+
+def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
+    """List the miRNAs that a gene is a target of.
+
+    Returns
+    -------
+    DataFrame
+        ``mirna, gene, evidence`` and how far each miRNA can be believed, best first; no rows for none.
+    """
+    found = atlas.sql(
+        "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene ORDER BY mirna",
+        {"gene": gene.strip().upper()},
+    )
+    return found.join(atlas.trust, on="mirna").sort_values(["grade", "mirna"], ignore_index=True)
+
+
+def _columns(by: Sequence[str]) -> list[str]:
+    odd = [name for name in by if name not in LABELS]
+    if odd or not by or len(set(by)) < len(by):
+        raise ParameterError(f"by={list(by)!r}: expected some of {', '.join(LABELS)}, each once.")
+    return list(by)

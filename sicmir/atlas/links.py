@@ -1,0 +1,112 @@
+"""The network of a miRNA in a cell type: its measured targets, and whether they go against it."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from sicmir.atlas.query import Atlas
+from sicmir.errors import DataError
+from sicmir.network import edges
+
+_UNITS = """
+SELECT {name}, dataset, donor, avg(value) FILTER (cell_type = $cell_type) AS own,
+    avg(value) FILTER (cell_type <> $cell_type) AS others
+FROM (
+    SELECT {name}, dataset, donor, cell_type, avg({value}) AS value FROM {table}
+    WHERE {name} IN (SELECT unnest($names)) AND {value} IS NOT NULL GROUP BY ALL
+) GROUP BY ALL HAVING own IS NOT NULL ORDER BY {name}, dataset, donor
+"""
+
+
+def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
+    """Targets of a miRNA in a cell type: expression, difference from other cell types, correlation by donor.
+
+    Only targets outside the 977 genes that the miRNA is predicted from are in the atlas, for else the
+    network would be one of the model (Andrews & Hemberg 2018, doi 10.12688/f1000research.16613.2). What
+    makes a cell type drives miRNAs and genes alike: a difference is a picture to rank by, no evidence of
+    repression.
+
+    Parameters
+    ----------
+    atlas
+        Opened.
+    mirna
+        Name, also a short one.
+    cell_type
+        Its name in the atlas.
+
+    Returns
+    -------
+    DataFrame
+        A row for each target that was measured, those that most go against the miRNA first: ``mirna,
+        cell_type, gene, evidence``; ``expression``, mean over donors of log2(CPM+1); ``n_datasets`` and
+        ``n_donors`` with the cell type; ``difference`` of the gene and ``mirna_difference``, both from the
+        mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one;
+        ``n_opposite``, donors in which the two have opposite signs; ``r``, partial correlation of the two
+        over donors within data sets, ``p`` and ``q`` (:func:`sicmir.network.edges`), NaN where ``status``
+        says why; and how far the miRNA can be believed.
+
+    Raises
+    ------
+    ParameterError
+        If the miRNA or the cell type is not in the atlas.
+    DataError
+        If none of its targets was measured in the cell type, or nothing is predicted there.
+    """
+    name, kind = atlas.mirna(mirna), atlas.label("cell_type", cell_type)
+    pairs = atlas.sql(
+        "SELECT mirna, gene, min(evidence) AS evidence FROM targets WHERE mirna = $name GROUP BY ALL "
+        "ORDER BY gene",
+        {"name": name},
+    )
+    chosen = {"cell_type": kind}
+    genes = atlas.sql(
+        _UNITS.format(name="gene", value="expression", table="genes"),
+        chosen | {"names": pairs["gene"].tolist()},
+    )
+    own = atlas.sql(_UNITS.format(name="mirna", value="predicted", table="mirna"), chosen | {"names": [name]})
+    both = genes.merge(own, on=["dataset", "donor"], suffixes=("", "_mirna"))
+    if both.empty:
+        raise DataError(
+            f"Of {len(pairs)} targets of {name} none was measured in {kind!r} beside a prediction of it."
+        )
+    both["difference"] = both["own"] - both["others"]
+    both["mirna_difference"] = both["own_mirna"] - both["others_mirna"]
+    both["opposite"] = both["difference"] * both["mirna_difference"] < 0
+    table = both.groupby("gene").agg(
+        expression=("own", "mean"),
+        n_datasets=("dataset", "nunique"),
+        n_donors=("donor", "size"),
+        difference=("difference", "mean"),
+        mirna_difference=("mirna_difference", "mean"),
+        n_compared=("difference", "count"),
+        n_opposite=("opposite", "sum"),
+    )
+    table = pairs.set_index("gene").join(table, how="inner").reset_index()
+    table.insert(1, "cell_type", kind)
+    table = table.merge(_correlated(both, pairs), on="gene", how="left").join(atlas.trust, on="mirna")
+    against = table["difference"] * np.sign(table["mirna_difference"])
+    order = against.sort_values(kind="stable", na_position="last").index
+    first = ["mirna", "cell_type", "gene"]
+    return table.loc[order, [*first, *table.columns.drop(first)]].reset_index(drop=True)
+
+
+def _correlated(both: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """``gene, r, p, q, status``, donors of a data set compared with each other."""
+    values = both.pivot_table("own", ["dataset", "donor"], "gene")
+    obs = values.index.to_frame().astype(str)
+    obs.index = pd.Index(obs["dataset"] + "|" + obs["donor"])
+    obs["donor"] = obs.index
+    level = both.drop_duplicates(["dataset", "donor"]).set_index(["dataset", "donor"])["own_mirna"]
+    mirna = ad.AnnData(level.loc[values.index].to_numpy(dtype=np.float32)[:, None], obs=obs)
+    mirna.var_names = pairs["mirna"].iloc[:1].to_numpy()
+    mrna = ad.AnnData(values.to_numpy(dtype=np.float32), obs=obs, var=pd.DataFrame(index=values.columns))
+    columns = ["gene", "r", "p", "q", "status"]
+    try:
+        return edges(mirna, mrna, pairs, "dataset", donor_key="donor", min_grade="")[columns]
+    except DataError as error:
+        return pd.DataFrame(
+            {"gene": values.columns, "r": np.nan, "p": np.nan, "q": np.nan, "status": str(error)}
+        )

@@ -1,0 +1,269 @@
+"""Differences across data sets: markers of a cell type, one condition against another, similar cell types.
+
+Within a data set donors are the units (:mod:`sicmir.stats`); across data sets the differences are combined by
+random-effects meta-analysis (DerSimonian & Laird 1986, doi 10.1016/0197-2456(86)90046-2) with the correction
+of Hartung and Knapp (2001, doi 10.1002/sim.1009), which few studies need (IntHout 2014, doi
+10.1186/1471-2288-14-25). Its scale is never taken below 1, so that it only widens. Two data sets leave one
+degree of freedom: then only large and equal differences are told.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+from statsmodels.stats.meta_analysis import combine_effects
+
+from sicmir import stats
+from sicmir.atlas.query import Atlas
+from sicmir.atlas.summaries import with_errors
+from sicmir.errors import DataError, ParameterError
+from sicmir.mirna_findings import adjusted, check_fdr
+from sicmir.trust import at_least
+
+_COMBINED = ("effect", "lower", "upper", "df", "p", "tau2", "i2")
+
+
+def combine(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Combine the differences of several data sets.
+
+    Parameters
+    ----------
+    table
+        A row a data set and key: ``effect``; ``se`` with ``df``, NaN where it was not tested; ``se_total``;
+        ``n_donors``.
+    keys
+        Columns that tell what a difference is of, such as ``mirna``.
+
+    Returns
+    -------
+    DataFrame
+        ``keys``; ``effect`` (log2) with its 95 % confidence limits ``lower`` and ``upper``, ``df`` and ``p``:
+        of several data sets by random effects, of one by its own test. Without any test the effect is the
+        mean over data sets weighted by donors, and nothing else is told. ``lower_total`` and ``upper_total``
+        add the errors of prediction, ``exceeds_error`` says that they leave out 0; ``tau2``, the variance
+        between data sets, and ``i2``, its share, NaN for one; ``n_datasets`` and ``n_donors`` that were
+        tested; ``n_untested``, data sets with too few donors.
+    """
+    rows = []
+    for key, part in table.groupby(list(keys), sort=True, observed=True):
+        known = part[part["effect"].notna()]
+        tested = known[known["se"] > 0]
+        facts = dict(zip(keys, key, strict=True))
+        if tested.empty:
+            shared = np.average(known["effect"], weights=known["n_donors"]) if len(known) else np.nan
+            found = dict.fromkeys(_COMBINED, np.nan) | {"effect": shared}
+            total = (np.nan, np.nan)
+        else:
+            found = _combined(tested, "se")
+            wide = _combined(tested, "se_total")
+            total = (wide["lower"], wide["upper"])
+        facts |= found | {"lower_total": total[0], "upper_total": total[1]}
+        facts |= {"exceeds_error": bool(total[0] > 0 or total[1] < 0), "n_datasets": len(tested)}
+        rows.append(
+            facts | {"n_donors": int(tested["n_donors"].sum()), "n_untested": len(known) - len(tested)}
+        )
+    columns = [*keys, *_COMBINED, "lower_total", "upper_total", "exceeds_error", "n_datasets", "n_donors"]
+    return pd.DataFrame(rows, columns=[*columns, "n_untested"])
+
+
+def markers(atlas: Atlas, cell_type: str, min_grade: str = "B", fdr: float = 0.05) -> pd.DataFrame:
+    """Markers of a cell type: miRNAs against those of other cell types of the same donors, over data sets.
+
+    Parameters
+    ----------
+    atlas
+        Opened.
+    cell_type
+        Its name in the atlas.
+    min_grade
+        Worst grade that counts, "" for all; worse ones are ``greyed``: they have a p, but no q.
+    fdr
+        Largest q of a ``finding``.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`combine` by ``mirna``, with ``cell_type``, ``q`` (Benjamini–Hochberg), ``finding``,
+        ``greyed`` and how far each miRNA can be believed; findings first, then by the size of the effect.
+        Cell types that were defined on the values that are tested have markers by construction (Zhang 2019,
+        doi 10.1016/j.cels.2019.07.012).
+
+    Raises
+    ------
+    ParameterError
+        If the cell type is not in the atlas, or an option is out of range.
+    DataError
+        If no data set has it beside another one of the same donor.
+    """
+    check_fdr(fdr)
+    name = atlas.label("cell_type", cell_type)
+    table = atlas.sql(
+        "SELECT dataset, mirna, effect, se, se_total, df, n_donors FROM markers WHERE cell_type = $name",
+        {"name": name},
+    )
+    if table.empty:
+        raise DataError(f"No data set has donors with {name!r} and another cell type to compare it with.")
+    found = _judged(atlas, combine(table, ["mirna"]), min_grade, fdr)
+    found.insert(0, "cell_type", name)
+    return found
+
+
+def difference(
+    atlas: Atlas,
+    case: str,
+    reference: str = "normal",
+    by: str = "disease",
+    cell_type: str = "",
+    min_grade: str = "B",
+    fdr: float = 0.05,
+) -> pd.DataFrame:
+    """Difference between two diseases or conditions in each cell type, within data sets that have both.
+
+    Cells of different studies differ by much more than by disease: what only different data sets have is
+    compared with nothing.
+
+    Parameters
+    ----------
+    atlas, min_grade, fdr
+        As for :func:`markers`.
+    case, reference
+        Two values of ``by``.
+    by
+        ``"disease"`` or ``"condition"``.
+    cell_type
+        Only this; "" for all.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`markers`, ``effect`` being case minus reference (:func:`sicmir.stats.differential`).
+
+    Raises
+    ------
+    ParameterError
+        If a name is not in the atlas or an option is out of range.
+    DataError
+        If no data set has both in one cell type.
+    """
+    check_fdr(fdr)
+    if by not in ("disease", "condition"):
+        raise ParameterError(f"by={by!r}: expected 'disease' or 'condition'.")
+    sides = [atlas.label(by, value) for value in (case, reference)]
+    name = atlas.label("cell_type", cell_type) if cell_type else ""
+    both = atlas.sql(
+        f"SELECT dataset FROM mirna WHERE {by} IN ($case, $reference) GROUP BY dataset "
+        f"HAVING count(DISTINCT {by}) = 2 ORDER BY dataset",
+        {"case": sides[0], "reference": sides[1]},
+    )
+    tables, refused = [], []
+    for dataset in both["dataset"]:
+        pools = atlas.pools(dataset)
+        chosen = ~pools.obs["abstained"].to_numpy(dtype=bool)
+        if name:
+            chosen &= (pools.obs["cell_type"] == name).to_numpy()
+        try:
+            found = stats.differential(pools[chosen], by, *sides, cell_type_key="cell_type", min_grade="")
+        except DataError as error:
+            refused.append(f"{dataset}: {error}")
+            continue
+        tables.append(with_errors(found).assign(n_donors=found["n_case"] + found["n_reference"]))
+    if not tables:
+        why = " ".join(refused) or f"No data set has cells of both {sides[0]!r} and {sides[1]!r}."
+        raise DataError(why)
+    table = combine(pd.concat(tables), ["cell_type", "mirna"])
+    return _judged(atlas, table, min_grade, fdr)
+
+
+def similar(atlas: Atlas, cell_type: str, min_grade: str = "B") -> pd.DataFrame:
+    """Cell types with a like profile of miRNAs.
+
+    A profile is what marks a cell type: its differences from the other cell types of the same donors, mean
+    over data sets weighted by donors. All cell types express much the same miRNAs, so that expression itself
+    would correlate between any two.
+
+    Parameters
+    ----------
+    atlas, cell_type
+        As for :func:`markers`.
+    min_grade
+        Worst grade of the miRNAs that are compared, "" for all.
+
+    Returns
+    -------
+    DataFrame
+        A row for each other cell type, most similar first: ``cell_type``; ``r``, Pearson, over ``n_mirnas``;
+        ``n_datasets`` and ``n_donors`` behind its profile; ``shared``, data sets that have both. In a data
+        set of two cell types r is −1 by construction.
+
+    Raises
+    ------
+    ParameterError
+        If the cell type is not in the atlas or there is no such grade.
+    DataError
+        If it has no profile.
+    """
+    name = atlas.label("cell_type", cell_type)
+    counted = atlas.trust.index[_counted(atlas.trust["grade"], min_grade)]
+    profiles = atlas.sql(
+        "SELECT cell_type, mirna, sum(effect * n_donors) / sum(n_donors) AS effect FROM markers "
+        "WHERE effect IS NOT NULL AND mirna IN (SELECT unnest($mirnas)) GROUP BY ALL",
+        {"mirnas": counted.tolist()},
+    )
+    if name not in set(profiles["cell_type"]):
+        raise DataError(f"No data set has donors with {name!r} and another cell type to compare it with.")
+    sizes = atlas.sql(
+        "WITH one AS (SELECT cell_type, dataset, max(n_donors) AS n FROM markers GROUP BY ALL) "
+        "SELECT cell_type, count(*)::INT AS n_datasets, sum(n)::INT AS n_donors, count(*) FILTER (dataset IN "
+        "(SELECT dataset FROM one WHERE cell_type = $name))::INT AS shared FROM one GROUP BY cell_type",
+        {"name": name},
+    ).set_index("cell_type")
+    table = profiles.pivot_table("effect", "mirna", "cell_type")
+    others = table.drop(columns=name)
+    r = others.corrwith(table[name])
+    n = others.notna().mul(table[name].notna(), axis=0).sum()
+    found = pd.DataFrame({"cell_type": r.index, "r": r.to_numpy(), "n_mirnas": n[r.index].to_numpy()})
+    found = found.join(sizes, on="cell_type")
+    return found.sort_values(["r", "cell_type"], ascending=[False, True], ignore_index=True)
+
+
+def _combined(tested: pd.DataFrame, se: str) -> dict[str, float]:
+    """Effect, limits and p of one or several data sets."""
+    effect, spread = (tested[name].to_numpy(dtype=np.float64) for name in ("effect", se))
+    if len(tested) == 1:
+        mean, error, df, tau2, i2 = effect[0], spread[0], float(tested["df"].iloc[0]), np.nan, np.nan
+    else:
+        with warnings.catch_warnings(action="ignore"):  # where tau2 is below 0
+            found = combine_effects(effect, spread**2, method_re="dl")
+        tau2, i2, df = max(found.tau2, 0.0), max(found.i2, 0.0), len(tested) - 1
+        # statsmodels does not cut tau2 at 0, where random effects are the fixed ones.
+        kind = "re" if tau2 > 0 else "fe"
+        mean, scale = (getattr(found, f"{part}_{kind}") for part in ("mean_effect", "scale_hksj"))
+        error = getattr(found, f"sd_eff_w_{kind}") * np.sqrt(max(scale, 1.0))
+    half = student.ppf(0.975, df) * error
+    p = 2 * student.sf(abs(mean) / error, df)
+    values = (mean, mean - half, mean + half, df, p, tau2, i2)
+    return dict(zip(_COMBINED, map(float, values), strict=True))
+
+
+def _judged(atlas: Atlas, table: pd.DataFrame, min_grade: str, fdr: float) -> pd.DataFrame:
+    """Add q, findings and trust, and put findings first."""
+    table = table.join(atlas.trust, on="mirna")
+    table["greyed"] = ~_counted(table["grade"], min_grade)
+    table["q"] = adjusted(table["p"].where(~table["greyed"]))
+    table["finding"] = table["q"] <= fdr
+    order = table.assign(size=-table["effect"].abs()).sort_values(
+        ["finding", "greyed", "size"], ascending=[False, True, True], kind="stable"
+    )
+    return table.loc[order.index].reset_index(drop=True)
+
+
+def _counted(grades: pd.Series, min_grade: str) -> np.ndarray:
+    if not min_grade:
+        return np.ones(len(grades), dtype=bool)
+    if (grades == "").any():
+        raise ParameterError('The model of this atlas has no grades; give min_grade="" to count all miRNAs.')
+    return at_least(grades, min_grade)

@@ -1,0 +1,397 @@
+"""Questions to an atlas, against the same computed from its tables by pandas, scipy and statsmodels."""
+
+import shutil
+
+import atlas_store as atlas
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t as student
+from statsmodels.stats.meta_analysis import combine_effects
+from typer.testing import CliRunner
+
+from sicmir import cli, stats
+from sicmir.atlas import meta
+from sicmir.atlas.answers import answer, write_answer
+from sicmir.atlas.expression import expression, gene_expression, targeting
+from sicmir.atlas.links import network as links
+from sicmir.atlas.query import TRUST_COLUMNS, Atlas
+from sicmir.atlas.tables import write_table
+from sicmir.errors import DataError, ParameterError, ReadError
+from sicmir.mirna_findings import adjusted
+
+MIRNA = "toy-miR-002"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three data sets; in the second some donors have a disease, in the third there is a third cell type."""
+    folder = tmp_path_factory.mktemp("asked") / "store"
+    atlas.put(folder)
+    conditions = {"condition_key": "condition", "normal": "healthy"}
+    atlas.put(folder, "two", seed=1, disease="flu", **conditions)
+    cells = atlas.cells(2)
+    place = cells.obs["cell_type"].to_numpy(dtype=object)
+    place[(place == "type 1") & (np.arange(len(place)) % 2 == 0)] = 'it\'s "type" 2; DROP TABLE mirna'
+    cells.obs["cell_type"] = place
+    atlas.put(folder, "3", seed=2, adata=cells, min_cells=10, targets="")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def opened(folder):
+    with Atlas(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def rows(folder):
+    tables = [atlas.read(folder, "mirna", name).assign(dataset=name) for name in ("3", "one", "two")]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_expression_counts_donors_of_a_data_set_once(opened, rows):
+    found = expression(opened, MIRNA, by=["disease"])
+    own = rows[rows["mirna"] == MIRNA]
+    donors = own.groupby(["disease", "dataset", "donor"])[
+        ["predicted", "lower", "upper", "fraction_above"]
+    ].mean()
+    for row in found.itertuples():
+        part = donors.loc[row.disease]
+        assert (row.n_donors, row.n_abstained) == (len(part), 0)
+        assert row.n_datasets == part.index.get_level_values(0).nunique()
+        assert row.mean == pytest.approx(part["predicted"].mean(), abs=1e-5)
+        assert row.sd == pytest.approx(part["predicted"].std(ddof=1), abs=1e-5)
+        for name in ("lower", "upper", "fraction_above"):
+            assert getattr(row, name) == pytest.approx(part[name].mean(), abs=1e-5)
+        assert row.n_cells == own.loc[own["disease"] == row.disease, "n_cells"].sum()
+    assert found["disease"].tolist() == found.sort_values("mean", ascending=False)["disease"].tolist()
+    assert set(found["disease"]) == {"normal", "flu"}
+
+
+def test_every_row_tells_of_trust(opened, rows):
+    table = expression(opened, MIRNA)
+    assert set(TRUST_COLUMNS) <= set(table)
+    assert set(table["grade"]) == {"B"}
+    known = rows.drop_duplicates("mirna").set_index("mirna")["grade"]
+    marked = meta.markers(opened, "type 0")
+    assert marked["grade"].tolist() == known[marked["mirna"]].tolist()
+    assert set(TRUST_COLUMNS) <= set(marked) & set(links(opened, MIRNA, "type 0")) & set(
+        meta.difference(opened, "flu")
+    )
+
+
+def test_expression_of_a_cell_type_and_of_each_donor(opened, rows):
+    found = expression(opened, cell_type="TYPE 1", by=["tissue"])
+    assert len(found) == 24
+    assert found["mean"].is_monotonic_decreasing
+    single = expression(opened, MIRNA, "type 1", dataset="two", by=["donor", "condition"])
+    own = rows[(rows["mirna"] == MIRNA) & (rows["cell_type"] == "type 1") & (rows["dataset"] == "two")]
+    own = own.sort_values("predicted", ascending=False)
+    assert single["donor"].tolist() == own["donor"].tolist()
+    np.testing.assert_allclose(single["mean"], own["predicted"], rtol=1e-6)
+    assert (single["n_donors"] == 1).all()
+    assert single["sd"].isna().all()
+
+
+def test_names_are_values_and_no_part_of_a_question(opened):
+    name = 'it\'s "type" 2; DROP TABLE mirna'
+    assert len(expression(opened, cell_type=name)) == 24
+    assert len(meta.markers(opened, name)) == 24
+    assert len(expression(opened, MIRNA, dataset="3")) == 3
+    for odd in ("' OR 1=1 --", "x'; DROP VIEW mirna; --", "%", "type _", ""):
+        with pytest.raises(ParameterError):
+            expression(opened, cell_type=odd)
+    with pytest.raises(ParameterError, match="expected some of cell_type, tissue"):
+        expression(opened, MIRNA, by=["donor; DROP VIEW mirna"])
+    assert opened.sql("SELECT count(*) AS n FROM mirna")["n"].iloc[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda one: expression(one), "Expected a miRNA, a cell type, or both"),
+        (lambda one: expression(one, "toy-miR-2"), "no miRNA 'toy-miR-2'. Did you mean"),
+        (lambda one: expression(one, f"{MIRNA},toy-miR-003"), "no miRNA"),
+        (lambda one: expression(one, MIRNA, tissue="brain"), "no tissue 'brain'. There are 1"),
+        (lambda one: meta.markers(one, "typ 0"), "no cell type 'typ 0'. Did you mean type 0"),
+        (lambda one: meta.markers(one, "type 0", fdr=2), "fdr"),
+        (lambda one: meta.markers(one, "type 0", "E"), "min_grade should be one of"),
+        (lambda one: meta.difference(one, "flu", by="tissue"), "expected 'disease' or 'condition'"),
+        (lambda one: gene_expression(one, "PSME1"), "no gene 'PSME1': it holds targets of miRNAs outside"),
+        (lambda one: one.values("grade"), "There is no 'grade'"),
+        (lambda one: one.sql("SELECT nothing"), "cannot be understood"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_told(opened, ask, told):
+    with pytest.raises(ParameterError, match=told):
+        ask(opened)
+
+
+def test_genes_and_the_mirnas_that_target_them(opened, folder):
+    table = pd.concat([atlas.read(folder, "genes", name).assign(dataset=name) for name in ("one", "two")])
+    gene = table["gene"].iloc[0]
+    found = gene_expression(opened, gene.lower(), by=["cell_type"]).set_index("cell_type")
+    expected = table[table["gene"] == gene].groupby("cell_type")["expression"].agg(["mean", "std", "size"])
+    for name, row in expected.iterrows():
+        assert found.loc[name, "mean"] == pytest.approx(row["mean"], abs=1e-5)
+        assert found.loc[name, "sd"] == pytest.approx(row["std"], abs=1e-5)
+        assert found.loc[name, "n_donors"] == row["size"] == 6
+    pairs = atlas.targets()
+    assert set(targeting(opened, gene)["mirna"]) == set(pairs.loc[pairs["gene"] == gene, "mirna"])
+    assert targeting(opened, "NONE").empty
+
+
+def test_pools_are_what_is_stored(opened, rows):
+    pools = opened.pools("two")
+    own = rows[rows["dataset"] == "two"]
+    for name in ("type 0", "type 1"):
+        for donor in ("d0", "d2"):
+            one = own[(own["cell_type"] == name) & (own["donor"] == donor)].set_index("mirna")
+            place = ((pools.obs["cell_type"] == name) & (pools.obs["donor"] == donor)).to_numpy()
+            np.testing.assert_array_equal(pools[place].X[0], one.loc[pools.var_names, "predicted"])
+            np.testing.assert_array_equal(pools[place].layers["upper"][0], one.loc[pools.var_names, "upper"])
+    assert set(pools.obs["condition"]) == {"healthy", "tumour"}
+
+
+# Across data sets
+
+
+def by_hand(effects, errors):
+    """DerSimonian-Laird with Hartung-Knapp's scale, not below 1: the formulas themselves."""
+    w = 1 / errors**2
+    fixed = (w * effects).sum() / w.sum()
+    q = (w * (effects - fixed) ** 2).sum()
+    k = len(effects)
+    tau2 = max(0.0, (q - (k - 1)) / (w.sum() - (w**2).sum() / w.sum()))
+    w = 1 / (errors**2 + tau2)
+    mean = (w * effects).sum() / w.sum()
+    scale = max(1.0, (w * (effects - mean) ** 2).sum() / (k - 1))
+    se = np.sqrt(scale / w.sum())
+    half = student.ppf(0.975, k - 1) * se
+    return mean, mean - half, mean + half, 2 * student.sf(abs(mean) / se, k - 1), tau2
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 3.0])
+def test_differences_are_combined_by_random_effects(spread):
+    rng = np.random.default_rng(0)
+    for k in (2, 3, 8):
+        errors = rng.uniform(0.2, 1, k)
+        effects = 1 + rng.normal(0, spread, k) + (rng.normal(0, errors) if spread else 0)
+        table = pd.DataFrame(
+            {"mirna": "a", "effect": effects, "se": errors, "se_total": 2 * errors, "df": 4.0}
+        )
+        (found,) = meta.combine(table.assign(n_donors=3), ["mirna"]).itertuples()
+        expected = by_hand(effects, errors)
+        np.testing.assert_allclose(
+            [found.effect, found.lower, found.upper, found.p, found.tau2], expected, atol=1e-9
+        )
+        assert (found.n_datasets, found.n_donors, found.df) == (k, 3 * k, k - 1)
+        wide = by_hand(effects, 2 * errors)
+        np.testing.assert_allclose([found.lower_total, found.upper_total], wide[1:3], atol=1e-9)
+        with np.errstate(all="ignore"):
+            theirs = combine_effects(effects, errors**2, method_re="dl")
+        if theirs.tau2 > 0:
+            assert found.effect == pytest.approx(theirs.mean_effect_re)
+            assert found.i2 == pytest.approx(theirs.i2)
+
+
+def test_one_data_set_and_none_that_was_tested():
+    table = pd.DataFrame({"mirna": ["a", "b", "b", "c"], "effect": [2.0, 1.0, 4.0, np.nan]})
+    table = table.assign(n_donors=[5, 1, 2, 0])
+    table.loc[0, ["se", "se_total", "df"]] = [0.5, 1.0, 6.0]
+    one, none, nothing = meta.combine(table, ["mirna"]).itertuples()
+    assert one.p == pytest.approx(2 * student.sf(4, 6))
+    assert one.upper == pytest.approx(2 + student.ppf(0.975, 6) * 0.5)
+    assert (one.n_datasets, one.n_untested, one.exceeds_error) == (1, 0, False)
+    assert none.effect == pytest.approx(3)
+    assert np.isnan([none.p, none.lower, none.upper, nothing.effect]).all()
+    assert (none.n_datasets, none.n_donors, none.n_untested) == (0, 0, 2)
+
+
+def test_markers_are_combined_over_data_sets(opened, folder):
+    found = meta.markers(opened, "type 0").set_index("mirna")
+    tables = [atlas.read(folder, "markers", name) for name in ("3", "one", "two")]
+    own = pd.concat([table[table["cell_type"] == "type 0"] for table in tables])
+    for mirna, part in own.groupby("mirna"):
+        expected = by_hand(part["effect"].to_numpy(float), part["se"].to_numpy(float))
+        row = found.loc[mirna]
+        np.testing.assert_allclose(
+            row[["effect", "lower", "upper", "p"]].astype(float), expected[:4], rtol=1e-5
+        )
+    counted = ~found["greyed"]
+    assert set(found.loc[found["greyed"], "grade"]) == {"D"}
+    np.testing.assert_allclose(found["q"], adjusted(found["p"].where(counted)), equal_nan=True)
+    assert not meta.markers(opened, "type 0", min_grade="")["greyed"].any()
+    sizes = found["effect"].abs()[counted & ~found["finding"]]
+    assert sizes.is_monotonic_decreasing
+
+
+def test_what_marks_a_cell_type_in_every_data_set_is_a_finding(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    for name in ("one", "two", "3"):
+        path = atlas.file(tmp_path / "store", "markers", name)
+        table = atlas.read(tmp_path / "store", "markers", name)
+        hit = (table["cell_type"] == "type 0") & (table["mirna"] == MIRNA)
+        table.loc[hit, ["effect", "se", "se_total"]] = [3.0, 0.001, 0.01]
+        write_table(table, "markers", path)
+    with Atlas(tmp_path / "store") as changed:
+        first = meta.markers(changed, "type 0").iloc[0]
+    assert first["mirna"] == MIRNA
+    assert first["finding"]
+    assert first["exceeds_error"]
+    assert first["effect"] == pytest.approx(3)
+
+
+def test_a_disease_is_compared_within_data_sets_that_have_both(opened, folder):
+    found = meta.difference(opened, "flu", min_grade="").set_index(["cell_type", "mirna"])
+    pools = opened.pools("two")
+    expected = stats.differential(pools, "disease", "flu", "normal", cell_type_key="cell_type", min_grade="")
+    expected = expected.set_index(["cell_type", "mirna"]).loc[found.index]
+    np.testing.assert_allclose(found["effect"], expected["effect"], rtol=1e-6)
+    assert found["p"].isna().all()  # one donor is healthy
+    assert (found["n_untested"] == 1).all()
+    same = meta.difference(opened, "tumour", "healthy", by="condition", cell_type="type 0", min_grade="")
+    assert set(same["cell_type"]) == {"type 0"}
+    np.testing.assert_allclose(
+        same.set_index("mirna")["effect"], found.loc["type 0"]["effect"][same["mirna"]]
+    )
+    with pytest.raises(DataError, match="No data set has cells of both 'healthy' and ''"):
+        meta.difference(opened, "healthy", "", by="condition")
+
+
+def test_similar_cell_types_have_like_markers(opened, folder):
+    found = meta.similar(opened, "type 1", min_grade="").set_index("cell_type")
+    tables = pd.concat([atlas.read(folder, "markers", name) for name in ("one", "two", "3")])
+    tables["weighted"] = tables["effect"].astype(float) * tables["n_donors"]
+    sums = tables.groupby(["cell_type", "mirna"])[["weighted", "n_donors"]].sum()
+    profiles = (sums["weighted"] / sums["n_donors"]).unstack(0)  # noqa: PD010
+    for name, row in found.iterrows():
+        assert row["r"] == pytest.approx(profiles.corr().loc["type 1", name], abs=1e-5)
+    assert found["r"].is_monotonic_decreasing
+    assert found.loc["type 0", ["n_datasets", "n_donors", "shared", "n_mirnas"]].tolist() == [3, 9, 3, 24]
+    graded = meta.similar(opened, "type 1", min_grade="A")
+    assert (graded["n_mirnas"] == 8).all()
+
+
+def test_the_network_of_a_mirna(opened, folder):
+    found = links(opened, MIRNA, "type 1").set_index("gene")
+    genes = pd.concat([atlas.read(folder, "genes", name).assign(dataset=name) for name in ("one", "two")])
+    rows = pd.concat([atlas.read(folder, "mirna", name).assign(dataset=name) for name in ("one", "two")])
+    unit = ["dataset", "donor"]
+    level = rows[rows["mirna"] == MIRNA].pivot_table("predicted", unit, "cell_type")
+    shift = level["type 1"] - level["type 0"]
+    pairs = atlas.targets()
+    assert set(found.index) == set(pairs.loc[pairs["mirna"] == MIRNA, "gene"]) & set(genes["gene"])
+    for gene in found.index[:5]:
+        own = genes[genes["gene"] == gene].pivot_table("expression", unit, "cell_type")
+        difference = own["type 1"] - own["type 0"]
+        row = found.loc[gene]
+        assert row["expression"] == pytest.approx(own["type 1"].mean(), abs=1e-5)
+        assert row["difference"] == pytest.approx(difference.mean(), abs=1e-5)
+        assert row["mirna_difference"] == pytest.approx(shift.mean(), abs=1e-5)
+        assert row["n_opposite"] == (difference * shift < 0).sum()
+        assert (row["n_datasets"], row["n_donors"], row["n_compared"]) == (2, 6, 6)
+    assert found["r"].isna().all()
+    assert found["status"].str.contains("are too few").all()
+    against = found["difference"] * np.sign(found["mirna_difference"])
+    assert against.is_monotonic_increasing
+
+
+def test_with_enough_donors_the_network_has_correlations(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    rng = np.random.default_rng(0)
+    for table in ("mirna", "genes"):  # eight donors in the place of three
+        frame = atlas.read(tmp_path / "store", table, "one")
+        frame = frame[frame["donor"] == "d0"]
+        value = {"mirna": "predicted", "genes": "expression"}[table]
+        many = [
+            frame.assign(donor=f"d{i}", **{value: frame[value] + rng.normal(0, 0.3, len(frame))})
+            for i in range(8)
+        ]
+        write_table(pd.concat(many), table, atlas.file(tmp_path / "store", table, "one"))
+    with Atlas(tmp_path / "store") as many:
+        found = links(many, MIRNA, "type 0").set_index("gene")
+        levels = many.sql(
+            "SELECT dataset, donor, gene, expression FROM genes WHERE cell_type = 'type 0' ORDER BY ALL"
+        ).pivot_table("expression", ["dataset", "donor"], "gene")
+        own = many.sql(
+            "SELECT dataset, donor, predicted FROM mirna WHERE cell_type = 'type 0' AND mirna = $name",
+            {"name": MIRNA},
+        ).set_index(["dataset", "donor"])["predicted"]
+    tested = found.index[found["r"].notna()]
+    assert len(tested) > 3
+    own = own[own.index.isin(levels.index)]
+    within = own - own.groupby("dataset").transform("mean")
+    for gene in tested[:5]:
+        centred = levels[gene] - levels[gene].groupby("dataset").transform("mean")
+        assert found.loc[gene, "r"] == pytest.approx(within.corr(centred), abs=1e-4)
+    np.testing.assert_allclose(found.loc[tested, "q"], adjusted(found.loc[tested, "p"]))
+
+
+# Files and the command
+
+
+def test_stores_that_cannot_be_asked(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReadError, match="holds no data set. Add one by sicmir atlas add"):
+        Atlas(tmp_path / "empty")
+    shutil.copytree(folder, tmp_path / "store")
+    atlas.file(tmp_path / "store", "mirna", "two").write_bytes(b"nothing")
+    with pytest.raises(ReadError, match="look by sicmir atlas check"), Atlas(tmp_path / "store") as damaged:
+        expression(damaged, MIRNA)
+    atlas.file(tmp_path / "store", "mirna", "two").unlink()
+    with pytest.raises(ReadError, match="look by sicmir atlas check"), Atlas(tmp_path / "store") as damaged:
+        expression(damaged, MIRNA)
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "told"),
+    [
+        ("nonsense", {}, "There is no question 'nonsense'"),
+        ("markers", {}, "The question markers needs cell_type"),
+        ("network", {"mirna": MIRNA}, "needs cell_type"),
+        ("similar", {"cell_type": "type 0", "mirna": MIRNA}, "takes no mirna"),
+        ("difference", {"case": "flu", "by": ["disease", "condition"]}, "by disease or by condition"),
+    ],
+)
+def test_questions_that_are_incomplete(folder, what, options, told):
+    with pytest.raises(ParameterError, match=told):
+        answer(what, folder=folder, **options)
+
+
+def test_tables_are_written(tmp_path):
+    table = pd.DataFrame({"mirna": ["a", "b"], "mean": [1.5, np.nan]})
+    for name in ("t.csv", "t.parquet"):
+        write_answer(table, tmp_path / name)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), table)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+    with pytest.raises(ParameterError, match="written as .csv or .parquet"):
+        write_answer(table, tmp_path / "t.xlsx")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def call(folder, *arguments):
+    return CliRunner().invoke(cli.app, ["atlas", "query", *arguments, "--store", str(folder)])
+
+
+def test_the_command_asks_the_same(folder, opened, tmp_path):
+    done = call(folder, "expression", "--mirna", MIRNA, "--by", "cell_type", "--out", str(tmp_path / "t.csv"))
+    assert done.output == f"3 rows written to {tmp_path / 't.csv'}.\n"
+    expected = expression(opened, MIRNA, by=["cell_type"])
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), expected, check_dtype=False)
+    done = call(folder, "markers", "--cell-type", "type 0", "--rows", "3")
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) == 5
+    assert done.output.endswith("21 more rows; --rows or --out.\n")
+    for what, *options in (
+        ("difference", "--case", "flu"),
+        ("difference", "--case", "tumour", "--reference", "healthy", "--by", "condition"),
+        ("similar", "--cell-type", "type 0"),
+        ("network", "--mirna", MIRNA, "--cell-type", "type 0"),
+        ("gene", "--gene", atlas.targets()["gene"].iloc[0]),
+    ):
+        assert call(folder, what, *options).exit_code == 0
+    done = call(folder, "markers")
+    assert (done.exit_code, done.stderr) == (1, "sicmir: The question markers needs --cell-type.\n")
+    assert call(folder, "nonsense").exit_code == 2
