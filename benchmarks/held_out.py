@@ -1,8 +1,9 @@
 """Predictions of a data set of the manifest by the shipped recipe trained without its donors.
 
 ``python benchmarks/held_out.py ROOT`` reads the sets of ``collection.yaml`` below ROOT, leaves out the donors
-of the data set, then the whole of their cancer types, trains the model of the package on the rest and writes
-what each predicts into ``benchmarks/held_out``, with a record.
+of the data set, then the whole of their cancer types, then all cancer types of the same organ, trains the
+model of the package on the rest and writes what each predicts, by each transform of a sample alone, into
+``benchmarks/held_out``, with a record.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ HERE = Path(__file__).parent
 
 
 def main(root: Path, dataset: str = "hcc", recipe: Path = RECIPE, out: Path = HERE / held_out.FOLDER) -> None:
-    """Train both models and write their predictions."""
+    """Train the models and write their predictions."""
     shown, _ = sicmir.load_paired(dataset)
     mrna, mirna = collection.load_collection(collection.read_recipe(recipe), root)
     bundle = sicmir.load_model()
     left_out = {
         "without-these-donors": mirna.obs["donor"].isin(shown.obs["donor"]),
         "without-this-cancer": mirna.obs["cohort"].isin(shown.obs["cohort"]),
+        "without-this-organ": mirna.obs["cohort"].isin(held_out.same_organ(shown.obs["cohort"])),
     }
     out.mkdir(parents=True, exist_ok=True)
     record = {
@@ -40,10 +42,13 @@ def main(root: Path, dataset: str = "hcc", recipe: Path = RECIPE, out: Path = HE
     }
     for name, rows in left_out.items():
         model = held_out.without(bundle, mrna, mirna, rows.to_numpy())
-        held_out.write(sicmir.predict(shown, model), out / f"{dataset}-{name}.csv.gz")
+        for transform in ("rank", "frozen"):
+            predicted = held_out.outspoken(shown, model, transform)
+            held_out.write(predicted, out / f"{dataset}-{transform}-{name}.csv.gz")
         donors = mirna.obs["donor"].isin(mirna.obs["donor"][rows])
         record["n_samples"][name] = int((~donors).sum())
-    (out / f"{dataset}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    # The order of n_samples is that of the names, from the nearest model to the sternest.
+    (out / f"{dataset}.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

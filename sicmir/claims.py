@@ -22,6 +22,8 @@ AGREES, DISAGREES, OPEN = "agrees", "disagrees", "cannot tell"
 MIN_R = 0.9
 """Smallest Pearson r of a mature miRNA with the stem-loop that stands for it."""
 
+_JUDGED = ["judged_by", "effect", "lower", "upper", "grade", "verdict", "reason"]
+
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
 
 
@@ -137,7 +139,7 @@ def judge(
     low = ~trust.at_least(table["grade"], min_grade) if min_grade else np.zeros(len(table), dtype=bool)
     table["low"] = low | (table["greyed"].to_numpy(dtype=bool) if "greyed" in table else False)
     rows = [_one(table, _names(claim.mirna, table.index), claim.direction) for claim in claims.itertuples()]
-    return claims.join(pd.DataFrame(rows, index=claims.index))
+    return claims.join(pd.DataFrame(rows, index=claims.index, columns=_JUDGED))
 
 
 def counts(judged: pd.DataFrame) -> dict[str, int]:

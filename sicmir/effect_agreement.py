@@ -102,7 +102,9 @@ def halves(
     """Agreement of the effects that were measured in one half of the donors with those in the other half.
 
     What the measurement of a few patients tells of others, without a gene and without a model: a mean over
-    *all* other donors would not do, since over the donors these means add up to the effect itself.
+    *all* other donors would not do, since over the donors these means add up to the effect itself. A donor
+    whose samples are of conditions that no other donor has, such as the one without a tumour, cannot be
+    divided and is left out.
 
     Parameters
     ----------
@@ -115,30 +117,30 @@ def halves(
     -------
     DataFrame
         As of :func:`bootstrap`: ``value`` is the median over divisions, limits are their percentiles, and
-        ``n_donors`` counts all.
+        ``n_donors`` counts those divided.
 
     Raises
     ------
     DataError, ParameterError
-        As :func:`bootstrap`; also if a group of donors with the same conditions has only one.
+        As :func:`bootstrap`.
     """
     if not 0 < level < 1 or n_splits < 1:
         raise ParameterError(f"Expected level in (0, 1) and n_splits of 1 or more; found {level!r}.")
     side = _by_donor(measured[:, list(mirnas)], condition_key, (case, reference), donor_key)
     strata = _strata(side, case, reference)
     rng = np.random.default_rng(seed)
-    first = np.zeros((n_splits, len(strata)))
+    first, divided = np.zeros((n_splits, len(strata))), np.zeros(len(strata), dtype=bool)
     for stratum in np.unique(strata[strata > 0]):
         members = np.flatnonzero(strata == stratum)
-        if len(members) < 2:
-            raise DataError("One donor cannot be divided: expected 2 or more with the same conditions.")
-        order = rng.permuted(np.tile(members, (n_splits, 1)), axis=1)
-        np.put_along_axis(first, order[:, : len(members) // 2], 1.0, axis=1)
-    found = [_effects(side, weights) for weights in (first, (strata > 0) - first)]
+        if len(members) > 1:
+            divided[members] = True
+            order = rng.permuted(np.tile(members, (n_splits, 1)), axis=1)
+            np.put_along_axis(first, order[:, : len(members) // 2], 1.0, axis=1)
+    found = [_effects(side, weights) for weights in (first, divided - first)]
     kept = np.isfinite(found[0]).all(axis=0) & np.isfinite(found[1]).all(axis=0)
     _check_size(kept, k)
     table = _figures(found[0][:, kept], found[1][:, kept], k)
-    return _limits(table.median(), table, level, int(kept.sum()), int((strata > 0).sum()))
+    return _limits(table.median(), table, level, int(kept.sum()), int(divided.sum()))
 
 
 def roc(measured: pd.DataFrame, predicted: pd.DataFrame, fdr: float = 0.05) -> tuple[pd.DataFrame, pd.Series]:

@@ -153,6 +153,8 @@ def hubs(overlap: HubOverlap, named: Sequence[str] = (), fdr: float = 0.05) -> F
         )
     _cross(ax)
     ax.set(xlabel="z, measured miRNA", ylabel="z, predicted miRNA")
+    if table.empty:
+        ax.text(0.5, 0.5, "too few donors", transform=ax.transAxes, ha="center")
     titles = {
         "measured_z": "mean measured z of\nfirst predicted hubs",
         "overlap": "shared among\nthe first",

@@ -2,13 +2,14 @@
 
 A model that learnt from other patients of the same disease knows the mean difference between tumour and
 normal tissue of that disease, whatever it reads in the genes of a new patient;
-:func:`sicmir.effect_agreement.halves` says how far that alone can go. One that never saw the disease does
-not.
+:func:`sicmir.effect_agreement.halves` says how far that alone can go. One that never saw the disease may
+still know its organ: the normal tissue beside a cholangiocarcinoma is liver.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,24 @@ from sicmir.domain import Domain
 from sicmir.errors import DataError
 from sicmir.evaluation import METHODS
 from sicmir.model import Bundle
+from sicmir.prediction import predict
 from sicmir.rescale import Rescale
 from sicmir.study import study_splits
 
 FOLDER = "held_out"
 """Folder below ``benchmarks`` of predictions that take the whole collection to make."""
+
+ORGANS = (
+    frozenset({"ACC", "PCPG"}),
+    frozenset({"CHOL", "LIHC"}),
+    frozenset({"COAD", "READ"}),
+    frozenset({"ESCA", "STAD"}),
+    frozenset({"GBM", "LGG"}),
+    frozenset({"KICH", "KIRC", "KIRP"}),
+    frozenset({"LUAD", "LUSC"}),
+    frozenset({"UCEC", "UCS"}),
+)
+"""Cancer types of TCGA that arise in one organ, so that the normal tissue beside them is the same."""
 
 _ROW = ["domain_score", "in_domain", "abstained", "spread"]
 
@@ -83,8 +97,26 @@ def without(bundle: Bundle, mrna: AnnData, mirna: AnnData, left_out: np.ndarray)
     )
 
 
+def outspoken(mrna: AnnData, bundle: Bundle, transform: str = "auto") -> AnnData:
+    """Predict all samples, and mark in ``obs["abstained"]`` those that would be abstained."""
+    found = predict(mrna, bundle, transform, abstain=False, progress=False)
+    found.obs["abstained"] = predict(mrna, bundle, transform, progress=False).obs["abstained"]
+    return found
+
+
+def same_organ(cohorts: Iterable[str]) -> set[str]:
+    """These cancer types and those that share an organ with one of them (:data:`ORGANS`)."""
+    given = set(cohorts)
+    return given.union(*(organ for organ in ORGANS if organ & given))
+
+
 def shuffled(
-    mrna: AnnData, bundle: Bundle, further_mrna: AnnData, further_mirna: AnnData, seed: int = 0
+    mrna: AnnData,
+    bundle: Bundle,
+    further_mrna: AnnData,
+    further_mirna: AnnData,
+    seed: int = 0,
+    transform: str = "auto",
 ) -> AnnData:
     """Predict by ridge regression of miRNAs that were dealt out anew to the samples: it knows nothing.
 
@@ -98,8 +130,10 @@ def shuffled(
         Samples to learn from.
     seed
         Of the deal.
+    transform
+        As for :func:`sicmir.predict`.
     """
-    made = prediction_input.prepare(mrna, bundle)
+    made = prediction_input.prepare(mrna, bundle, transform)
     X = prediction_input.in_training_units(bundle, made.values(0, mrna.n_obs), made.transform)
     chosen = further_mirna[:, bundle.mirnas]
     method = METHODS["shuffled"].make(seed)
@@ -115,13 +149,15 @@ def write(predicted: AnnData, path: str | Path) -> None:
     """Write predictions as a table: a row a sample, how it lies to the domain, its spread, and the miRNAs."""
     width = predicted.var["half_width"].to_numpy()
     with np.errstate(invalid="ignore"):
-        spread = np.nanmedian((predicted.layers["upper"] - predicted.X) / width, axis=1)
+        spread = np.nanmedian(conformal.uncut_half_widths(predicted) / width, axis=1)
     table = predicted.obs[_ROW[:-1]].assign(spread=spread).join(predicted.to_df().round(3))
     with paths.replacing(path) as part:
         table.rename_axis("sample").to_csv(part, float_format="%.5g")
 
 
-def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, AnnData]:
+def stored(
+    mrna: AnnData, bundle: Bundle, transform: str = "rank", folder: str | Path = ""
+) -> dict[str, AnnData]:
     """Predictions of these very samples by the shipped recipe without their donors, where they are stored.
 
     Parameters
@@ -130,6 +166,8 @@ def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, 
         Samples of a data set of the manifest.
     bundle
         The shipped model, whose trust table and intervals they get.
+    transform
+        ``"rank"`` or ``"frozen"``.
     folder
         Where they lie; by default ``benchmarks/held_out`` of the project.
 
@@ -137,7 +175,7 @@ def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, 
     -------
     dict
         Name, such as ``without these donors`` -> samples × miRNAs as :func:`sicmir.predict` gives them. Empty
-        if there are none of this data set and this model.
+        if there are none of this data set, this model and this transform.
 
     Raises
     ------
@@ -151,11 +189,12 @@ def stored(mrna: AnnData, bundle: Bundle, folder: str | Path = "") -> dict[str, 
     if record.get("model") != bundle.weights_sha256:
         return {}
     found = {}
-    for path in sorted(place.glob(f"{key}-*.csv.gz")):
-        name = path.name.removesuffix(".csv.gz").removeprefix(f"{key}-")
-        predicted = _read(path, mrna, bundle)
-        predicted.uns["sicmir"]["learnt_from"] = int(record["n_samples"][name])
-        found[name.replace("-", " ")] = predicted
+    for name, n_samples in record["n_samples"].items():
+        path = place / f"{key}-{transform}-{name}.csv.gz"
+        if path.is_file():
+            predicted = _read(path, mrna, bundle)
+            predicted.uns["sicmir"] |= {"learnt_from": int(n_samples), "transform": transform}
+            found[name.replace("-", " ")] = predicted
     return found
 
 
@@ -182,4 +221,4 @@ def _read(path: Path, mrna: AnnData, bundle: Bundle) -> AnnData:
 
 
 def _graded(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["grade"]].astype(str)
+    return table[["grade", "half_width"]].astype({"grade": str})

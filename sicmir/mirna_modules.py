@@ -18,6 +18,9 @@ from sicmir.modules import modules
 FEWEST_EDGES = 20
 """Significant edges below which the edges of the smallest p are taken in their place."""
 
+MODULE = ["module", "n_mirnas", "n_genes", "mirnas", "set", "overlap", "expected", "p", "q"]
+"""Columns of :func:`pathways`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -111,7 +114,7 @@ def pathways(divided: Network, edges: pd.DataFrame, sets: GeneSets, min_genes: i
         row = {"module": module, "n_mirnas": len(mirnas), "n_genes": len(genes)}
         row |= {"mirnas": ", ".join(mirnas[:5]) + (", …" if len(mirnas) > 5 else "")}
         rows.append(row | _best(genes, sets, background, min_genes))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=MODULE)
 
 
 def shared_edges(one: Network, two: Network) -> pd.Series:
@@ -152,7 +155,8 @@ def described(networks: Mapping[str, Network]) -> pd.DataFrame:
         rows.append(
             row | {"shuffled": quality["expected"], "p": quality["p"], "agreement": quality["agreement"]}
         )
-    table = pd.DataFrame(rows)
+    columns = ["network", "edges", "of", "significant", "modules", "modularity"]
+    table = pd.DataFrame(rows, columns=[*columns, "shuffled", "p", "agreement"])
     if len(networks) == 2:
         shared = shared_edges(*networks.values())
         table["shared edges"] = int(shared["shared"])
@@ -160,10 +164,16 @@ def described(networks: Mapping[str, Network]) -> pd.DataFrame:
     return table
 
 
+def below_each_other(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of :func:`pathways` in one, with the column ``network``; empty if there is none."""
+    named = [table.assign(network=name) for name, table in tables.items()]
+    return pd.concat(named) if named else pd.DataFrame(columns=["network", *MODULE])
+
+
 def largest(tables: Mapping[str, pd.DataFrame], n: int = 5) -> pd.DataFrame:
     """The largest modules of several tables of :func:`pathways`, below each other, as a page shows them."""
-    joined = pd.concat([table.head(n).assign(network=name) for name, table in tables.items()])
-    words = joined["set"].str.replace("_", " ").replace("", "–")
+    joined = below_each_other({name: table.head(n) for name, table in tables.items()})
+    words = joined["set"].astype(object).str.replace("_", " ").replace("", "–")
     columns = ["network", "module", "mirnas", "n_genes", "set", "overlap", "expected", "q"]
     return joined.assign(set=words)[columns]
 

@@ -1,4 +1,4 @@
-"""The study of paired tumours: predictions by who made them, their agreement, and the figures of a page."""
+"""The study of paired tumours: agreement of predicted with measured differences, as a page shows it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import cell_sets, effect_agreement, held_out, trust
+from sicmir import cell_sets, effect_agreement, trust
 from sicmir.data.fallback import or_toy
 from sicmir.errors import DataError
 from sicmir.hub_overlap import HubOverlap
-from sicmir.model import Bundle, load_model
+from sicmir.pair_predictors import SHIPPED, SHUFFLED, counted
 from sicmir.pair_sets import Pairs
 from sicmir.predicted_differences import agreements
-from sicmir.prediction import predict
-
-TRAINED_HERE, SHUFFLED, SHIPPED = "trained here", "shuffled", "shipped model"
-"""Names of predictors, beside those of :func:`sicmir.held_out.stored`."""
 
 HALVES = "half of the donors, measured"
 """Row of :func:`agreement` that needs no prediction (:func:`sicmir.effect_agreement.halves`)."""
@@ -30,76 +26,6 @@ CELLS = "hcc-cells"
 
 FEWEST = 10
 """miRNAs of a grade from which on their effects are compared."""
-
-MEANINGS = {
-    "without these donors": "recipe of the shipped model, trained without the donors shown",
-    "without this cancer": "recipe of the shipped model, trained without any sample of this cancer type",
-    TRAINED_HERE: "the same recipe, trained by this page on the samples to learn from",
-    SHUFFLED: "ridge regression of miRNAs dealt out anew to samples: knows nothing",
-    SHIPPED: "the model of the package, which may have been trained on these donors",
-}
-"""What each predictor is."""
-
-
-def predictions(
-    pairs: Pairs, bundle: Bundle, model: str | Path = "default", seed: int = 0
-) -> dict[str, AnnData]:
-    """Predict the shown samples by every predictor, the one that the page goes by first.
-
-    Nothing is abstained here, since what was measured stands beside every figure; ``obs["abstained"]`` tells
-    which samples the model would be silent about.
-
-    Parameters
-    ----------
-    pairs, bundle
-        Samples, and the model that was trained on those to learn from (:func:`sicmir.held_out.learn`).
-    model
-        Model of the package, or another one that may know the donors. Synthetic samples are not shown to it.
-    seed
-        Of the shuffled control.
-    """
-    found: dict[str, AnnData] = {}
-    shipped = None if pairs.synthetic else load_model(model)
-    if shipped is not None and shipped.level == bundle.level and shipped.trust is not None:
-        found |= held_out.stored(pairs.mrna, shipped)
-    found[TRAINED_HERE] = _outspoken(pairs.mrna, bundle)
-    found[SHUFFLED] = held_out.shuffled(pairs.mrna, bundle, pairs.further_mrna, pairs.further_mirna, seed)
-    found[SHUFFLED].uns["sicmir"]["learnt_from"] = pairs.further_mirna.n_obs
-    if shipped is not None and shipped.level == bundle.level:
-        found[SHIPPED] = _outspoken(pairs.mrna, shipped)
-    return found
-
-
-def _outspoken(mrna: AnnData, bundle: Bundle) -> AnnData:
-    """Predictions of all samples, with the samples marked that would be abstained."""
-    found = predict(mrna, bundle, abstain=False, progress=False)
-    found.obs["abstained"] = predict(mrna, bundle, progress=False).obs["abstained"]
-    found.uns["sicmir"]["learnt_from"] = int(bundle.card["training_data"]["n_samples"])
-    return found
-
-
-def predictors(predicted: Mapping[str, AnnData], measured: AnnData, min_grade: str) -> pd.DataFrame:
-    """One row a predictor: what it is, samples it would be silent about, and miRNAs that count."""
-    rows = []
-    for name, adata in predicted.items():
-        silent = adata.obs.get("abstained")
-        rows.append(
-            {
-                "predictor": name,
-                "what": MEANINGS.get(name, name),
-                "samples learnt from": adata.uns["sicmir"]["learnt_from"],
-                "would abstain": "–" if silent is None else f"{int(silent.sum())} of {len(silent)}",
-                "miRNAs": int(adata.var_names.isin(measured.var_names).sum()),
-                f"of grade {min_grade} or better": len(counted(adata, measured, min_grade)),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def counted(predicted: AnnData, measured: AnnData, min_grade: str) -> pd.Index:
-    """The measured miRNAs that a predictor predicts well enough to count."""
-    good = trust.at_least(predicted.var["grade"].astype(str), min_grade)
-    return predicted.var_names[good & predicted.var_names.isin(measured.var_names)]
 
 
 def agreement(

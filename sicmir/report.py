@@ -230,6 +230,8 @@ def literature(judged: pd.DataFrame, digits: int = 2) -> HTML:
     digits
         Decimals.
     """
+    if judged.empty:
+        return HTML("<p>No published difference of this contrast is listed, so that nothing is judged.</p>")
     rows = [
         [
             _escape(claim.mirna),

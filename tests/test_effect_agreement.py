@@ -124,8 +124,17 @@ def test_halves_of_noise_do_not_agree():
     measured.X = rng.uniform(5, 9, measured.shape)
     table = effect_agreement.halves(measured, measured.var_names, k=10, **CONTRAST)
     assert abs(table.loc["effect_spearman", "value"]) < 0.25
-    with pytest.raises(DataError, match="cannot be divided"):
-        effect_agreement.halves(samples(3, n_case=1)[0], measured.var_names[:40], k=5, **CONTRAST)
+
+
+def test_halves_leave_out_the_one_donor_without_a_tumour():
+    measured, _ = samples(9, noise=1.5)
+    odd = measured[~((measured.obs["donor"] == "P4") & (measured.obs["condition"] == "tumour"))].copy()
+    without = measured[measured.obs["donor"] != "P4"].copy()
+    options = {"k": 10, "n_splits": 50, **CONTRAST}
+    pd.testing.assert_frame_equal(
+        effect_agreement.halves(odd, odd.var_names, **options),
+        effect_agreement.halves(without, without.var_names, **options),
+    )
 
 
 def test_what_cannot_be_compared_is_refused():

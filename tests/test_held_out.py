@@ -62,10 +62,11 @@ def test_shuffled_samples_teach_nothing(pairs, bundle):
 def test_what_is_stored_comes_back(pairs, bundle, tmp_path):
     shown = pairs.mrna[:6].copy()
     predicted = sicmir.predict(shown, bundle, abstain=False, progress=False)
-    held_out.write(predicted, tmp_path / "toy-without-these-donors.csv.gz")
+    held_out.write(predicted, tmp_path / "toy-rank-without-these-donors.csv.gz")
     record = {"model": bundle.weights_sha256, "n_samples": {"without-these-donors": 17}}
     (tmp_path / "toy.json").write_text(json.dumps(record))
-    found = held_out.stored(shown[::-1], bundle, tmp_path)
+    assert held_out.stored(shown, bundle, "frozen", tmp_path) == {}
+    found = held_out.stored(shown[::-1], bundle, "rank", tmp_path)
     assert list(found) == ["without these donors"]
     assert found["without these donors"].uns["sicmir"]["learnt_from"] == 17
     back = found["without these donors"][shown.obs_names]
@@ -75,14 +76,14 @@ def test_what_is_stored_comes_back(pairs, bundle, tmp_path):
     assert back.var["grade"].tolist() == predicted.var["grade"].astype(str).tolist()
     assert back.uns["sicmir"]["interval_level"] == bundle.card["interval_level"]
     with pytest.raises(DataError, match="Make it anew"):
-        held_out.stored(pairs.mrna[:5], bundle, tmp_path)
+        held_out.stored(pairs.mrna[:5], bundle, "rank", tmp_path)
 
 
 def test_predictions_of_another_model_or_data_set_are_not_taken(pairs, bundle, tmp_path):
-    assert held_out.stored(pairs.mrna, bundle, tmp_path) == {}
+    assert held_out.stored(pairs.mrna, bundle, "rank", tmp_path) == {}
     (tmp_path / "toy.json").write_text(json.dumps({"model": "another"}))
-    (tmp_path / "toy-without-these-donors.csv.gz").write_bytes(b"never read")
-    assert held_out.stored(pairs.mrna, bundle, tmp_path) == {}
+    (tmp_path / "toy-rank-without-these-donors.csv.gz").write_bytes(b"never read")
+    assert held_out.stored(pairs.mrna, bundle, "rank", tmp_path) == {}
 
 
 def test_the_stored_predictions_belong_to_the_shipped_model():
@@ -91,11 +92,19 @@ def test_the_stored_predictions_belong_to_the_shipped_model():
     record = json.loads((folder / "hcc.json").read_text())
     assert record["model"] == bundle.weights_sha256
     assert record["files"] == bundle.card["training_data"]["files"]
-    names = pd.read_csv(folder / "hcc-without-these-donors.csv.gz", index_col="sample")
+    names = pd.read_csv(folder / "hcc-rank-without-these-donors.csv.gz", index_col="sample")
     mrna = ad.AnnData(np.zeros((len(names), 1)), obs=pd.DataFrame(index=names.index))
     mrna.uns["sicmir"] = {"dataset": "hcc"}
     found = held_out.stored(mrna, bundle)
-    assert list(found) == ["without these donors", "without this cancer"]
+    assert list(found) == ["without these donors", "without this cancer", "without this organ"]
+    assert list(held_out.stored(mrna, bundle, "frozen")) == list(found)
     assert all(np.isfinite(one.X).all() and (one.X >= 0).all() for one in found.values())
-    total = bundle.card["training_data"]
-    assert record["n_samples"]["without-this-cancer"] <= total["n_samples"] - total["cohorts"]["LIHC"]
+    total, n_left = bundle.card["training_data"], record["n_samples"]
+    assert n_left["without-this-cancer"] <= total["n_samples"] - total["cohorts"]["LIHC"]
+    assert n_left["without-this-organ"] <= n_left["without-this-cancer"] - total["cohorts"]["CHOL"]
+
+
+def test_an_organ_has_all_its_cancers():
+    assert held_out.same_organ(["LIHC"]) == {"LIHC", "CHOL"}
+    assert held_out.same_organ(["KIRC", "READ", "mine"]) == {"KIRC", "KIRP", "KICH", "COAD", "READ", "mine"}
+    assert sum(map(len, held_out.ORGANS)) == len(set().union(*held_out.ORGANS))

@@ -1,5 +1,6 @@
 """The study of paired tumours finds what was planted; its page runs on other data by parameters alone."""
 
+import dataclasses
 import json
 
 import nbformat
@@ -16,14 +17,21 @@ from sicmir import (
     evaluation,
     held_out,
     hub_overlap,
+    mirna_modules,
+    pair_claims,
+    pair_figures,
+    pair_network,
+    pair_predictors,
     pair_sets,
     pair_study,
     panel,
     predicted_differences,
+    report,
     stats,
     toy,
 )
 from sicmir.errors import DataError
+from sicmir.hub_overlap import HubOverlap
 from sicmir.runner import run_page
 
 CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
@@ -35,7 +43,7 @@ def study():
     pairs = pair_sets.load_pairs("toy")
     bundle = held_out.learn(pairs.further_mrna, pairs.further_mirna)
     measured = pairs.mirna[:, evaluation.detected_names(pairs.mirna)].copy()
-    predicted = pair_study.predictions(pairs, bundle)
+    predicted = pair_predictors.predictions(pairs, bundle)
     truth = stats.differential(measured, min_grade="", **CONTRAST)
     tables = predicted_differences.differences(predicted, min_grade="B", **CONTRAST)
     return pairs, measured, predicted, truth, tables
@@ -49,8 +57,8 @@ def agreed(study):
 
 def test_planted_effects_are_recovered_by_measurement_and_by_prediction(study):
     pairs, _, predicted, truth, tables = study
-    assert list(predicted) == [pair_study.TRAINED_HERE, pair_study.SHUFFLED]
-    for table, least in ((truth, 0.8), (tables[pair_study.TRAINED_HERE], 0.6)):
+    assert list(predicted) == [pair_predictors.TRAINED_HERE, pair_predictors.SHUFFLED]
+    for table, least in ((truth, 0.8), (tables[pair_predictors.TRAINED_HERE], 0.6)):
         found = pair_study.recovered(pairs, table)
         planted = found[found["kind"].isin(["host", "programme"])]
         assert spearmanr(planted["planted"], planted["effect"]).statistic > least
@@ -59,7 +67,7 @@ def test_planted_effects_are_recovered_by_measurement_and_by_prediction(study):
 
 
 def test_prediction_beats_shuffled_samples(agreed):
-    main, control = agreed.loc[pair_study.TRAINED_HERE], agreed.loc[pair_study.SHUFFLED]
+    main, control = agreed.loc[pair_predictors.TRAINED_HERE], agreed.loc[pair_predictors.SHUFFLED]
     assert main["effect_spearman"] > 0.6 > 0.3 > control["effect_spearman"]
     assert main["effect_spearman_lower"] > control["effect_spearman_upper"]
     assert main["area_up"] > 0.8
@@ -69,13 +77,13 @@ def test_prediction_beats_shuffled_samples(agreed):
 
 def test_what_is_below_the_grade_is_never_counted(study, agreed):
     _, measured, predicted, _, tables = study
-    main = predicted[pair_study.TRAINED_HERE]
-    names = pair_study.counted(main, measured, "B")
+    main = predicted[pair_predictors.TRAINED_HERE]
+    names = pair_predictors.counted(main, measured, "B")
     grade = main.var["grade"].astype(str)
     assert set(grade[names]) <= {"A", "B"}
     assert set(grade[main.var_names.difference(names).intersection(measured.var_names)]) <= {"C", "D"}
-    assert agreed.loc[pair_study.TRAINED_HERE, "n_mirnas"] == len(names)
-    table = tables[pair_study.TRAINED_HERE].set_index("mirna")
+    assert agreed.loc[pair_predictors.TRAINED_HERE, "n_mirnas"] == len(names)
+    table = tables[pair_predictors.TRAINED_HERE].set_index("mirna")
     assert table.loc[grade[grade.isin(["C", "D"])].index, "greyed"].all()
     with pytest.raises(DataError, match="at least 3 are needed"):
         low = {"bad": main[:, grade.isin(["D"]).to_numpy()]}
@@ -87,7 +95,7 @@ def test_planted_hubs_lead_both_lists(study):
     targets, _ = pair_sets.load_targets(pairs)
     tumours = [
         pair_study.of_condition(adata, "condition", "tumour")
-        for adata in (measured, predicted[pair_study.TRAINED_HERE], pairs.mrna)
+        for adata in (measured, predicted[pair_predictors.TRAINED_HERE], pairs.mrna)
     ]
     found = hub_overlap.overlap(*tumours, targets, top=10, n_permutations=99, progress=False)
     planted = targets.groupby("mirna")["hub"].first()
@@ -104,13 +112,13 @@ def test_figures_and_tables_show_every_predictor(study, agreed):
     _, measured, predicted, truth, tables = study
     per_mirna = effect_agreement.beside(truth, tables)
     per_mirna["separation"] = effect_agreement.separation(measured, **CONTRAST)
-    shown = pair_study.shown(per_mirna, pair_study.TRAINED_HERE, 80)
+    shown = pair_study.shown(per_mirna, pair_predictors.TRAINED_HERE, 80)
     assert set(shown["counts"]) <= {"yes", "no", "not predicted"}
     assert shown.set_index("mirna").loc[shown["grade"].isin(["C", "D"]).to_numpy(), "counts"].eq("no").all()
-    who = pair_study.predictors(predicted, measured, "B").set_index("predictor")
+    who = pair_predictors.predictors(predicted, measured, "B").set_index("predictor")
     assert who["samples learnt from"].tolist() == [study[0].further_mirna.n_obs] * 2
     grades = pair_study.by_grade(measured, predicted, CONTRAST, n_resamples=50)
-    assert set(grades["predictor"]) == {pair_study.TRAINED_HERE}
+    assert set(grades["predictor"]) == {pair_predictors.TRAINED_HERE}
     assert (grades["n_mirnas"] >= pair_study.FEWEST).all()
     by = grades.set_index("grade")["spearman"]
     assert by["A"] > 0.6 > 0.3 > by["D"]
@@ -124,18 +132,140 @@ def test_figures_and_tables_show_every_predictor(study, agreed):
     effect_plots.roc({n: c for n, (c, _) in curves.items()}, {n: a for n, (_, a) in curves.items()})
 
 
+def test_figures_that_the_page_quotes_are_those_of_its_tables(study, agreed):
+    pairs, measured, predicted, truth, _ = study
+    main = pair_predictors.TRAINED_HERE
+    grades = pd.DataFrame(
+        {"predictor": [main, main, "other"], "grade": ["A", "D", "A"], "spearman": [0.7, 0.2, 0.1]}
+    )
+    hubs = dataclasses.replace(
+        HubOverlap.nothing(9, 4),
+        summary=pd.DataFrame(
+            {"value": [2.5, 3.0, 0.6], "by_draws": [0.5, 1.5, 0.1], "p": [0.01, 0.02, 0.03], "by_lot": 1.0},
+            index=["measured_z", "overlap", "spearman"],
+        ),
+        counts={"n_mirnas": 30, "n_donors": 9, "top": 4, "n_measured": 7, "n_predicted": 8, "n_both": 5},
+    )
+    sides = {"measured": (12, True), "predicted": (25, False)}
+    networks = {
+        name: mirna_modules.Network(pd.DataFrame(index=range(n)), n, found, None, None, None)
+        for name, (n, found) in sides.items()
+    }
+    claims_told = pd.DataFrame(
+        {
+            "direction": ["up", "up", "down", "down", "up"],
+            "effect": [1.0, -1.0, -1.0, np.nan, 2.0],
+            "reason": ["", "", "the interval holds 0", "no effect was estimated", "not graded well enough"],
+            "verdict": ["agrees", "disagrees", "cannot tell", "cannot tell", "cannot tell"],
+        }
+    )
+    lines = pd.DataFrame(
+        {"lines": "one", "n_lines": 6, "grade": ["A"], "n_mirnas": 11, "pearson": 0.4, "exchanged": 0.1}
+    )
+    told = pair_figures.headline(
+        pairs,
+        measured,
+        truth,
+        agreed,
+        grades,
+        hubs,
+        {"measured": claims_told.iloc[:2], "predicted": claims_told},
+        pair_network.Divided({}, networks, {}),
+        lines,
+        main,
+    )
+    names = pair_predictors.counted(predicted[main], measured, "B")
+    effects = []
+    for adata in (measured, predicted[main]):
+        by_donor = adata.to_df()[names].groupby(
+            [measured.obs["condition"], measured.obs["donor"]], observed=True
+        )
+        means = by_donor.mean().groupby(level=0, observed=True).mean()
+        effects.append(means.loc["tumour"] - means.loc["normal"])
+    obs = measured.obs.drop_duplicates(["donor", "condition"])
+    expected = {
+        "main": main,
+        "sternest": main,
+        "n_mirnas": measured.n_vars,
+        "n_donors": len(set(measured.obs["donor"])),
+        "fewest": obs["condition"].value_counts().min(),
+        "n_findings": (truth["q"] <= 0.05).sum(),
+        "n_shared": pairs.n_shared,
+        "n_counted": len(names),
+        "spearman": spearmanr(*effects).statistic,
+        "sign": (np.sign(effects[0]) == np.sign(effects[1])).mean(),
+        "grade_a": 0.7,
+        "grade_d": 0.2,
+        "hub_overlap": 3.0,
+        "hub_by_draws": 1.5,
+        "hub_by_lot": 1.0,
+        "hub_overlap_p": 0.02,
+        "hub_donors": 9,
+        "hub_top": 4,
+        "hub_mirnas": 30,
+        "hub_measured": 7,
+        "hub_predicted": 8,
+        "hub_both": 5,
+        "edges_measured": 12,
+        "edges_predicted": 0,
+        "lines": "one",
+        "lines_n": 6,
+        "lines_grade": "A",
+        "lines_mirnas": 11,
+        "lines_r": 0.4,
+        "lines_exchanged": 0.1,
+        "n_claims": 2,
+        "claims_signed": 3,
+        "claims_same": 2,
+        "claims_measured_agrees": 1,
+        "claims_measured_disagrees": 1,
+        "claims_measured_cannot_tell": 0,
+        "claims_predicted_agrees": 1,
+        "claims_predicted_disagrees": 1,
+        "claims_predicted_cannot_tell": 3,
+    }
+    assert {name: told[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert told["sternest_spearman"] == told["spearman"] >= told["spearman_lower"]
+    assert told["halves_spearman"] == agreed["effect_spearman"].iloc[-1]
+    assert told["shuffled_spearman"] == agreed["effect_spearman"].loc[pair_predictors.SHUFFLED]
+    assert told["k"] == min(20, len(names) // 3)
+
+
+def test_claims_are_judged_by_their_own_disease_and_contrast_alone(study):
+    pairs, _, _, truth, tables = study
+    table = tables[pair_predictors.TRAINED_HERE]
+    names = ["hsa-miR-21-5p", "hsa-miR-122-5p"]
+    told = [one.assign(mirna=[*names, *one["mirna"].iloc[2:]]) for one in (truth, table)]
+    liver = pairs.mirna.copy()
+    liver.obs["cohort"] = pair_claims.DISEASE
+    pairs = dataclasses.replace(pairs, mirna=liver)
+    judged = pair_claims.literature(pairs, *told, "tumour", "normal")
+    assert set(judged["measured"].loc[judged["measured"]["judged_by"] != "", "mirna"]) == set(names)
+    for other in (("normal", "tumour"), ("treated", "untreated")):
+        assert pair_claims.literature(pairs, *told, *other)["measured"].empty
+    liver.obs["cohort"] = "BRCA"
+    none = pair_claims.literature(pairs, *told, "tumour", "normal")["predicted"]
+    assert none.empty
+    assert "nothing is judged" in report.literature(none).data
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_runs_on_a_second_data_set_by_parameters_alone(tmp_path):
+    """Of five patients and one without a tumour: too few for hubs, and of a disease without claims."""
     names = panel.single_locus()["mature"].iloc[:50].tolist()
     mrna, mirna = toy.paired_bulk(30, 4, 1500, 50, normal_fraction=0.5, mirna_names=names, seed=5)
     first = (mirna.obs["cohort"] == "TOYB").to_numpy()
-    shown = folder(tmp_path / "shown", mrna[first], mirna[first])
+    obs = mirna.obs
+    both = obs[first].groupby("donor", observed=True)["condition"].nunique().loc[lambda n: n == 2].index[:6]
+    odd = (obs["donor"] == both[5]) & (obs["condition"] == "tumour")
+    few = (obs["donor"].isin(both) & ~odd).to_numpy()
+    shown = folder(tmp_path / "shown", mrna[few], mirna[few])
     further = folder(tmp_path / "further", mrna[~first], mirna[~first])
     targets = mirna.uns["truth"]["targets"][["mirna", "gene"]]
     targets.to_csv(tmp_path / "targets.csv", index=False)
     sets = targets.groupby("mirna")["gene"].agg("\t".join)
     (tmp_path / "sets.gmt").write_text("".join(f"{n}\tplanted\t{genes}\n" for n, genes in sets.items()))
-    donors = mirna.obs.loc[first, "donor"].unique()
+    donors = mirna.obs.loc[few, "donor"].unique()
     rng = np.random.default_rng(0)
     outcome = pd.DataFrame({"donor": donors, "time": rng.exponential(size=len(donors)), "event": 1})
     outcome.to_csv(tmp_path / "clinical.csv", index=False)
@@ -157,7 +287,12 @@ def test_the_page_runs_on_a_second_data_set_by_parameters_alone(tmp_path):
         progress=False,
     )
     agreed = pd.read_csv(tmp_path / "out" / "agreement.csv", index_col=0)
-    assert agreed.loc["trained here", "effect_spearman"] > 0.5
+    spearman = agreed["effect_spearman"]
+    assert spearman["trained here"] > max(spearman["shuffled"], 0) + 0.2
+    assert spearman[pair_study.HALVES] > 0.2
+    assert pd.read_csv(tmp_path / "out" / "hubs.csv").empty
+    assert pd.read_csv(tmp_path / "out" / "modules.csv").empty
+    assert pd.read_csv(tmp_path / "out" / "claims_measured.csv").empty
     assert "shown" in run.datasets
     made = nbformat.read(tmp_path / "out" / "30_hcc.ipynb", as_version=4)
     assert names[0] in json.dumps(made)
