@@ -8,6 +8,7 @@ place of the targets, the same genes for both lists: what is left above them is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,18 @@ class HubOverlap:
     draws: pd.DataFrame
     summary: pd.DataFrame
     counts: dict[str, int]
+
+    @classmethod
+    def nothing(cls, n_donors: int, top: int) -> Self:
+        """What there is where donors are too few: no miRNA, no draw, no figure."""
+        columns = ["grade", "n_targets", "rank", "z", "p", "q", "r_targets"]
+        empty = pd.DataFrame(columns=columns, dtype=float).rename_axis("mirna")
+        summary = pd.DataFrame(
+            np.nan, index=pd.Index(MEASURES, name="measure"), columns=["value", "by_draws", "p", "by_lot"]
+        )
+        counts = dict.fromkeys(("n_mirnas", "n_measured", "n_predicted", "n_both"), 0)
+        draws = pd.DataFrame(columns=list(MEASURES), dtype=float)
+        return cls(empty, empty, draws, summary, counts | {"n_donors": n_donors, "top": top})
 
     def beside(self) -> pd.DataFrame:
         """One row a miRNA: rank, z, p and q of both, those first that lead both lists."""
@@ -133,14 +146,14 @@ def overlap(
             **keys,
         )
         tables.append(table.loc[table["rank"].notna()])
-        found.append(_drawn(made_one, table, min_targets, n_permutations, seed, progress))
+        found.append(_drawn(made_one, min_targets, n_permutations, seed, progress))
     observed = [table["z"].reindex(shared).to_numpy(dtype=float)[None] for table in tables]
     true, chance = _compared(*observed, top).iloc[0], _compared(*found, top)
     summary = pd.DataFrame(
         {
             "value": true,
             "by_draws": chance.mean(),
-            "p": ((chance >= true - 1e-9).sum() + 1) / (len(chance) + 1),
+            "p": (((chance >= true - 1e-9).sum() + 1) / (len(chance) + 1)).where(true.notna()),
             "by_lot": pd.Series({"overlap": top * top / len(shared)}),
         }
     ).loc[list(MEASURES)]
@@ -156,15 +169,16 @@ def overlap(
     return HubOverlap(*tables, chance, summary.rename_axis("measure"), counts)
 
 
-def _drawn(
-    made: Profiles, table: pd.DataFrame, min_targets: int, n: int, seed: int, progress: bool
-) -> np.ndarray:
-    """Draws × miRNAs: z of matched genes in place of the targets."""
+def _drawn(made: Profiles, min_targets: int, n: int, seed: int, progress: bool) -> np.ndarray:
+    """Draws × miRNAs: z of matched genes in place of the targets.
+
+    Their SD is 1, as that of z without any hub: targets vary more than matched genes do, and z is inflated
+    for that, but not the draws.
+    """
     ranked, sets, gene = target_sets(made, min_targets, "targeted")
     weights = soft_weight(partial_correlation(made.mirna[:, ranked], gene, made.design)[0])
     mean, spread = sets.expected(weights)
-    inflation = table["inflation"].reindex(made.mirnas[ranked]).to_numpy()
-    scale = np.where(spread > 0, spread * np.sqrt(inflation), np.nan)
+    scale = np.where(spread > 0, spread, np.nan)
     draws = sets.draws(n, seed, progress)
     return np.stack([(replace(sets, gene=drawn).total(weights) - mean) / scale for drawn in draws])
 
