@@ -14,7 +14,7 @@ from sicmir.errors import DataError, ParameterError
 from sicmir.gene_names import read_names
 from sicmir.gene_symbols import current_symbols
 from sicmir.pseudobulk import pseudobulk
-from sicmir.targets import check_columns
+from sicmir.target_pairs import check_columns
 from sicmir.units import Units, recognise, select
 
 _SHOWN = 5

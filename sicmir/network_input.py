@@ -23,7 +23,7 @@ from sicmir.gene_names import read_names
 from sicmir.gene_symbols import current_symbols
 from sicmir.normalise import MOST_LOG2
 from sicmir.partial_correlation import MIN_DF, constant, degrees_of_freedom, enough
-from sicmir.targets import check_columns
+from sicmir.target_pairs import check_columns
 
 _SHOWN = 5
 

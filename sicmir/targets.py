@@ -20,6 +20,7 @@ from sicmir.data.manifest import load_manifest
 from sicmir.data.parsed import read_entry
 from sicmir.errors import DataError, PanelError, ParameterError
 from sicmir.gene_symbols import current_symbols
+from sicmir.target_pairs import check_columns
 
 SOURCES = {"mirtarbase": "targets/miRTarBase_SE_WR.csv", "targetscan": "targets/TScan.rda"}
 """Names of the target tables of the manifest (data set ``targets``), and the file of each."""
@@ -176,35 +177,6 @@ def to_stem_loops(targets: pd.DataFrame, min_r: float = 0.9) -> tuple[pd.DataFra
     ]
     report = pd.DataFrame(steps, columns=["step", "n_rows", "n_names", "examples"]).set_index("step")
     return table.reset_index(drop=True), report
-
-
-def check_columns(targets: pd.DataFrame) -> None:
-    """Make sure that a table can be used as targets.
-
-    Raises
-    ------
-    DataError
-        If it is empty, a column or a name is missing, a pair occurs twice, or a weight is not above 0.
-    """
-    absent = [name for name in ("mirna", "gene") if name not in targets]
-    if absent or targets.empty:
-        raise DataError(
-            f"Expected targets with the columns mirna and gene; found {len(targets)} rows and the columns "
-            f"{', '.join(map(str, targets.columns)) or '(none)'}."
-        )
-    pairs = targets[["mirna", "gene"]]
-    if pairs.isna().to_numpy().any():
-        raise DataError(f"{int(pairs.isna().any(axis=1).sum())} targets lack their miRNA or their gene.")
-    twice = pairs.duplicated()
-    if twice.any():
-        mirna, gene = pairs[twice].iloc[0]
-        raise DataError(
-            f"{int(twice.sum())} targets occur twice, the first is {mirna} - {gene}; drop duplicates."
-        )
-    if "weight" in targets:
-        weight = pd.to_numeric(targets["weight"], errors="coerce").to_numpy(dtype=float)
-        if not ((weight > 0) & np.isfinite(weight)).all():
-            raise DataError("Every weight of the targets should be a finite number above 0.")
 
 
 def _read(source: str | Path) -> tuple[ad.AnnData, str]:

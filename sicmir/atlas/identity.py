@@ -13,7 +13,8 @@ from sicmir.data import origin
 from sicmir.data.checksum import digest
 from sicmir.gene_symbols import landmark_symbols
 from sicmir.model import Bundle
-from sicmir.targets import check_columns, load_targets, to_stem_loops
+from sicmir.target_pairs import check_columns
+from sicmir.targets import load_targets, to_stem_loops
 
 
 def source_facts(path: Path) -> dict[str, Any]:
