@@ -25,6 +25,12 @@ from sicmir.matched_genes import gene_bins, matched_z
 MIN_LEVEL = 3.0
 """Mean log2(CPM + 1) that a gene needs, over all pools, to be a target or stand in for one."""
 
+SHIFTS = (
+    *("effect", "lower", "upper", "grade", "greyed"),
+    *("n_targets", "shift", "n_donors", "n_opposite", "score"),
+)
+"""Columns of a table of shifts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Differences:
@@ -143,7 +149,7 @@ def shifts(
     table["n_opposite"] = (z * direction[:, None] < 0).sum(axis=1)
     table["score"] = -direction * table["shift"]
     table["greyed"] = table["greyed"].astype(bool)
-    return table.sort_values(["greyed", "score"], ascending=[True, False], kind="stable")
+    return table[list(SHIFTS)].sort_values(["greyed", "score"], ascending=[True, False], kind="stable")
 
 
 def edges(

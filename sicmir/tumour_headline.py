@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import cell_annotation, claims, marker_agreement, pool_table, stats, tumour_sets, tumour_study
+from sicmir import (
+    cell_annotation,
+    claims,
+    marker_agreement,
+    pool_table,
+    tumour_contrasts,
+    tumour_sets,
+    tumour_study,
+)
 from sicmir.model import Bundle
 
 
@@ -77,7 +85,8 @@ def repeated(
     for resolution, seed in settings if "cell_type" not in good.obs else ():
         cells, _, names = tumour_study.annotate(good, markers, resolution, seed)
         _, kept = tumour_study.predict_pools(cells, bundle, transform, min_cells)
-        judged = marker_agreement.signs(contrasts, stats.markers(kept))
+        markers_again = tumour_contrasts.markers(tumour_contrasts.comparable(kept))
+        judged = marker_agreement.signs(contrasts, markers_again)
         unassigned = int((cells.obs["cell_type"] == cell_annotation.UNASSIGNED).sum())
         agree, n = marker_agreement.share(judged, "A")
         rows.append((resolution, seed, len(names), unassigned, kept.n_obs, agree, n))
@@ -94,7 +103,7 @@ def headline(
     judged: pd.DataFrame,
     shares: pd.DataFrame,
     orders: pd.DataFrame,
-    separated: pd.DataFrame,
+    conditions: str,
     windows: AnnData,
     verdicts: pd.DataFrame,
     aligned: pd.DataFrame,
@@ -111,9 +120,10 @@ def headline(
         The model.
     predicted
         Pools, abstained ones among them.
-    markers, judged, shares, orders, separated, windows, verdicts, aligned
-        Of :func:`sicmir.stats.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and ``renamed``,
-        :func:`sicmir.few_donors.separation`, the predicted windows, :func:`sicmir.tumour_study.literature`
+    markers, judged, shares, orders, conditions, windows, verdicts, aligned
+        Of :func:`sicmir.tumour_contrasts.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and
+        ``renamed``, :func:`sicmir.tumour_contrasts.told`, the predicted windows,
+        :func:`sicmir.tumour_study.literature`
         and :func:`sicmir.tumour_study.labels_of_authors`.
     """
     agree, n = marker_agreement.share(judged, "A")
@@ -124,11 +134,6 @@ def headline(
     whole = by_interval.loc[marker_agreement.ALL]
     told, untold = (by_interval.loc[name] for name in marker_agreement.INTERVALS[:2])
     others = orders["share"].iloc[1:]
-    donors = separated[["n_case", "n_reference"]]
-    # The comparison with most donors on its smaller side, then in all.
-    order = pd.DataFrame({"least": donors.min(axis=1), "all": donors.sum(axis=1)})
-    first = order.sort_values(["least", "all"], ascending=False, kind="stable").index
-    largest = separated.loc[first[0]] if len(separated) else None
     unnamed = names.loc[names["cell_type"] == cell_annotation.UNASSIGNED, "n_cells"].sum()
     return {
         "trained_on": "" if tumour_study.PANCREATIC in cohorts else "not",
@@ -159,9 +164,7 @@ def headline(
         "n_orders": len(orders),
         "sign_others": float(others.median()) if len(others) else float("nan"),
         "sign_best_other": float(others.max()) if len(others) else float("nan"),
-        "separated_type": str(largest["cell_type"]) if largest is not None else "none",
-        "separated_share": float(largest["share"]) if largest is not None else float("nan"),
-        "separated_chance": float(largest["chance"]) if largest is not None else float("nan"),
+        "conditions": conditions,
         "n_windows": windows.n_obs,
         "windows_abstained": float(windows.obs["abstained"].mean()),
         "claims_agree": counts["agrees"],

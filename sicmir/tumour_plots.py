@@ -12,6 +12,7 @@ from anndata import AnnData
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sicmir import network_plot
 from sicmir.cell_annotation import UNASSIGNED
 from sicmir.plots import cohort_styles
 
@@ -170,12 +171,13 @@ def signs(judged: pd.DataFrame, grades: str = "AB") -> Figure:
 
 
 def donor_ranges(table: pd.DataFrame, top: int = 8) -> Figure:
-    """Differences between two conditions: mean, and the range of all pairs of donors, one panel a cell type.
+    """Differences between two conditions with their limits, one panel a cell type.
 
     Parameters
     ----------
     table
-        As :func:`sicmir.few_donors.donor_pairs` gives it.
+        As :func:`sicmir.few_donors.donor_pairs` or :func:`sicmir.tumour_contrasts.between_conditions` gives
+        it. In colour: findings of a test; of ranges over pairs of donors, those in which all go the same way.
     top
         miRNAs of each cell type, the first by rank.
     """
@@ -190,16 +192,36 @@ def donor_ranges(table: pd.DataFrame, top: int = 8) -> Figure:
         part = shown[shown["cell_type"] == name].sort_values("rank", ascending=False, kind="stable")
         places = np.arange(len(part))
         several = min(part["n_case"].min(), part["n_reference"].min()) > 1
-        colours = np.where(part["separated"] & several, _COLOURS[0], _GREY)
+        tested = "tested" in part and part["tested"].any()
+        sure = part["finding"] if tested else part["separated"] & several
+        colours = np.where(sure, _COLOURS[0], _GREY)
         ax.hlines(places, part["lower"], part["upper"], color=colours, lw=3, alpha=0.6)
         ax.scatter(part["effect"], places, color=colours, s=26, zorder=3)
         ax.axvline(0, color=_GREY, lw=1, zorder=0)
         ax.set_yticks(places, part["mirna"], fontsize="small")
         counts = f"{part['n_case'].iloc[0]} against {part['n_reference'].iloc[0]} donors"
-        ax.set_title(f"{name}\n{counts}", fontsize="small")
+        ax.set_title(f"{name}\n{counts}{', tested' if tested else ''}", fontsize="small")
     for ax in axes.flat[len(types) :]:
         ax.remove()
-    figure.supxlabel("difference, log2, with the range over pairs of donors", fontsize="medium")
+    figure.supxlabel("difference, log2, with its limits", fontsize="medium")
+    return figure
+
+
+def target_network(edges: pd.DataFrame, mirnas: Sequence[str], seed: int = 0) -> Figure:
+    """Draw miRNAs with their edges (:func:`sicmir.network_plot.network_figure`), or say that there are none.
+
+    Parameters
+    ----------
+    edges, mirnas
+        As :func:`sicmir.tumour_study.target_network` gives them.
+    seed
+        Of the layout.
+    """
+    if mirnas:
+        return network_plot.network_figure(edges, mirnas, n_targets=8, seed=seed)
+    figure, ax = plt.subplots(figsize=(8, 1))
+    ax.axis("off")
+    ax.text(0.5, 0.5, "No miRNA has targets that go against it in all donors.", ha="center", va="center")
     return figure
 
 

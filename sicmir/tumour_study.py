@@ -13,11 +13,9 @@ from sicmir import (
     author_labels,
     cell_annotation,
     cell_quality,
-    claims,
-    few_donors,
     panel,
     prediction,
-    spatial,
+    target_shift,
     tumour_sets,
 )
 from sicmir.errors import ParameterError
@@ -25,18 +23,14 @@ from sicmir.evaluation import find_mirnas
 from sicmir.model import Bundle
 from sicmir.pseudobulk import pseudobulk
 
-PAGE = "31_pdac"
-REGIONS = "cancer against pancreas"
-"""Contrast of the claims about tumours, judged by two regions of a section."""
+POOLS = ("donor", "cell_type", "condition")
+"""Columns of ``obs`` by which cells are summed up."""
 
 PANCREATIC = "PAAD"
 """What TCGA calls its cohort of pancreatic adenocarcinomas."""
 
 TUMOURS: Mapping[str, str] = MappingProxyType({"pancreatic carcinomas": PANCREATIC})
 """Tumours of the page and their cohort in TCGA."""
-
-LIMITS = ("lower_total", "upper_total")
-"""Limits by which claims about cell types are judged: they hold the errors of prediction too."""
 
 
 def annotate(
@@ -95,7 +89,7 @@ def labels_of_authors(cells: AnnData, measured: pd.DataFrame, clustered: AnnData
 def predict_pools(
     cells: AnnData, bundle: Bundle, transform: str, min_cells: int, layer: str = ""
 ) -> tuple[AnnData, AnnData]:
-    """Predict each donor and named cell type.
+    """Predict each donor, named cell type and condition.
 
     Returns
     -------
@@ -108,7 +102,7 @@ def predict_pools(
     predicted = prediction.predict(
         named,
         bundle,
-        by=["donor", "cell_type"],
+        by=list(POOLS),
         transform=transform,
         layer=layer,
         gene_key=gene_key(cells),
@@ -157,36 +151,6 @@ def marker_table(table: pd.DataFrame, n: int = 4) -> pd.DataFrame:
     return first[[name for name in columns if name in first]].sort_values(
         ["cell_type", "effect"], ascending=[True, False], kind="stable"
     )
-
-
-def literature(
-    markers: pd.DataFrame, regions: pd.DataFrame | None, min_grade: str, page: str = PAGE
-) -> pd.DataFrame:
-    """Every claim of the page beside what was found (:func:`sicmir.claims.judge`).
-
-    Parameters
-    ----------
-    markers
-        As :func:`sicmir.stats.markers` gives them.
-    regions
-        As :func:`sicmir.spatial.contrast` gives it for cancer against pancreas; None where a section has no
-        such regions.
-    min_grade
-        Worst grade that may speak.
-    page
-        Page of the claims.
-    """
-    parts = []
-    for contrast, rows in claims.load(page).groupby("contrast", sort=False):
-        own = markers[markers["cell_type"].astype(str) + " against other cells" == contrast]
-        if contrast == REGIONS:
-            effects, limits = regions, ("lower", "upper")
-        else:
-            effects, limits = own, LIMITS
-        if effects is None or effects.empty:
-            effects = pd.DataFrame(columns=["mirna", "effect", *limits, "grade"])
-        parts.append(claims.judge(rows, effects, min_grade, limits))
-    return pd.concat(parts, ignore_index=True)
 
 
 def by_tissue(tissues: AnnData, kept: AnnData, mirnas: str, tissue: str) -> pd.DataFrame:
@@ -260,14 +224,21 @@ def network_type(kept: AnnData, wanted: str, markers: Mapping[str, Sequence[str]
 
 def pools_of(cells: AnnData, kept: AnnData) -> AnnData:
     """Summed counts of the pools that were predicted, in their order."""
-    pools = pseudobulk(cells, ("donor", "cell_type"), min_cells=1)
-    return pools[kept.obs_names].copy()
+    return pseudobulk(cells, POOLS, min_cells=1)[kept.obs_names].copy()
 
 
-def region_contrast(predicted: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame | None:
-    """Contrast of two regions (:func:`sicmir.spatial.contrast`), None where a section lacks one of them."""
-    there = set(predicted.obs["region"].astype(str))
-    return spatial.contrast(predicted, case, reference, min_grade) if {case, reference} <= there else None
+def target_network(
+    cells: AnnData, kept: AnnData, markers: pd.DataFrame, targets: pd.DataFrame, cell_type: str
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """:func:`sicmir.target_shift.network` of the pools that were predicted.
+
+    Nothing is in it where no donor has the cell type and another one.
+    """
+    own = markers["cell_type"].astype(str) == cell_type
+    if not markers.loc[own, "effect"].notna().any():
+        empty = pd.DataFrame(columns=list(target_shift.SHIFTS), index=pd.Index([], name="mirna"))
+        return empty, pd.DataFrame(columns=["mirna", "gene"]), []
+    return target_shift.network(pools_of(cells, kept), markers, targets, cell_type, gene_key(cells))
 
 
 def quality_control(
@@ -288,11 +259,3 @@ def quality_control(
     measured = cell_quality.measures(counts)
     table = cell_quality.table(measured, counts.obs, rule)
     return cell_quality.filtered(counts, measured, rule), measured, table
-
-
-def between_conditions(kept: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame:
-    """:func:`sicmir.few_donors.donor_pairs`, without rows where a condition is not there."""
-    there = set(kept.obs["condition"].astype(str))
-    if not {case, reference} <= there:
-        return pd.DataFrame(columns=list(few_donors.COLUMNS)).astype({"greyed": bool, "effect": np.float64})
-    return few_donors.donor_pairs(kept, case, reference, min_grade=min_grade)

@@ -12,11 +12,9 @@ from sklearn.metrics import adjusted_rand_score
 from sicmir import (
     cell_annotation,
     cell_quality,
-    claims,
     data,
     marker_agreement,
     paths,
-    spatial,
     stats,
     tumour_headline,
     tumour_plots,
@@ -123,32 +121,6 @@ def test_the_cell_type_of_the_network(predicted):
         tumour_study.network_type(kept, "X", PANCREAS)
 
 
-def test_claims_are_judged_by_what_they_are_about():
-    names = ["hsa-mir-200c", "hsa-mir-223", "hsa-mir-21"]
-    markers = pd.DataFrame(
-        {
-            "cell_type": ["ductal or tumour", "myeloid", "myeloid"],
-            "mirna": names,
-            "effect": [5.0, -3.0, 4.0],
-            "lower_total": [2.0, -4.0, 3.0],
-            "upper_total": [7.0, -2.0, 5.0],
-            "grade": "A",
-            "greyed": False,
-        }
-    )
-    regions = markers.rename(columns={"lower_total": "lower", "upper_total": "upper"}).drop(
-        columns="cell_type"
-    )
-    found = tumour_study.literature(markers, regions, "B").set_index(["contrast", "mirna"])["verdict"]
-    assert len(found) == len(claims.load("31_pdac"))
-    assert found["ductal or tumour against other cells", "hsa-miR-200c-3p"] == "agrees"
-    assert found["myeloid against other cells", "hsa-miR-223-3p"] == "disagrees"
-    assert found["cancer against pancreas", "hsa-miR-21-5p"] == "agrees"
-    assert found["endothelial against other cells", "hsa-miR-126-3p"] == "cannot tell"
-    nothing = tumour_study.literature(markers, None, "B").set_index(["contrast", "mirna"])["verdict"]
-    assert (nothing["cancer against pancreas"] == "cannot tell").all()
-
-
 def test_tissues_stand_beside_what_was_predicted(predicted):
     kept = predicted[1]
     tissues = tumour_sets.load_tissues(tumour_sets.toy_model(0))
@@ -174,8 +146,6 @@ def test_the_toy_section_has_a_quarter_for_each_type():
     corners = section.obs.groupby("region")[["x", "y"]].agg(["min", "max"])
     assert len(corners) == 4
     assert ((corners["x", "max"] - corners["x", "min"]) == 9).all()
-    pools = spatial.regions(section)
-    assert tumour_study.region_contrast(pools, "type A", "nowhere", "") is None
 
 
 def test_spots_of_a_file(tmp_path):
@@ -195,29 +165,15 @@ def principal_plane(clustered, seed=0):
     return pd.DataFrame(clustered.obsm["X_pca"][:, :2], clustered.obs_names, ["x", "y"])
 
 
-def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypatch):
-    """A file with columns of its own names and a model of its own; what was planted comes out."""
+def run_page(folder, monkeypatch, cells, obs, model, **parameters):
+    """Every cell of the page on a file that was written to ``folder``; its names."""
     monkeypatch.setattr(cell_annotation, "embedding", principal_plane)  # t-SNE takes long and is only seen
-    cells, model = toy[0].copy(), toy[3]
-    cells.obs = pd.DataFrame(
-        {
-            "kind": cells.obs["planted"].astype(str),
-            "patient": cells.obs["donor"].astype(str),
-            "site": np.where(cells.obs["condition"] == "primary", "pancreas", "lung"),
-        },
-        cells.obs_names,
-    )
-    ad.AnnData(cells.X, cells.obs, cells.var[[]]).write_h5ad(tmp_path / "mine.h5ad")
-    model.save(tmp_path / "model")
-    parameters = {
-        "dataset": str(tmp_path / "mine.h5ad"),
-        "cell_type_key": "kind",
-        "donor_key": "patient",
-        "condition_key": "site",
-        "case": "lung",
-        "reference": "pancreas",
-        "model": str(tmp_path / "model"),
-        "out_dir": str(tmp_path / "results"),
+    ad.AnnData(cells.X, obs, cells.var[[]]).write_h5ad(folder / "mine.h5ad")
+    model.save(folder / "model")
+    parameters |= {
+        "dataset": str(folder / "mine.h5ad"),
+        "model": str(folder / "model"),
+        "out_dir": str(folder / "results"),
     }
     notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
     page: dict = {}
@@ -225,6 +181,22 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypat
         if cell.cell_type == "code":
             exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
             plt.close("all")
+    return page
+
+
+def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypatch):
+    """A file with columns of its own names and a model of its own; what was planted comes out."""
+    cells = toy[0]
+    obs = pd.DataFrame(
+        {
+            "kind": cells.obs["planted"].astype(str),
+            "patient": cells.obs["donor"].astype(str),
+            "site": np.where(cells.obs["condition"] == "primary", "pancreas", "lung"),
+        },
+        cells.obs_names,
+    )
+    keys = {"cell_type_key": "kind", "donor_key": "patient", "condition_key": "site"}
+    page = run_page(tmp_path, monkeypatch, cells, obs, toy[3], **keys, case="lung", reference="pancreas")
     assert page["cells"].uns["sicmir"]["dataset"] == "mine.h5ad"
     judged = page["judged"]
     good = judged[judged["grade"].isin(["A", "B"])]
@@ -244,6 +216,29 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypat
     }
     saved = pd.read_csv(tmp_path / "results" / "signs.csv")
     assert len(saved) == len(judged)
+
+
+def test_a_page_of_one_cell_type_and_donors_with_both_conditions(toy, tmp_path, monkeypatch):
+    """Sorted cells, before and after: nothing can mark a cell type, and pairs of samples are tested."""
+    one = toy[0][(toy[0].obs["planted"] == "type A").to_numpy()]
+    order = np.arange(one.n_obs) % 2
+    obs = pd.DataFrame(
+        {
+            "cell_type": "tumour",
+            "donor": one.obs["donor"].astype(str),
+            "condition": np.array(["primary", "metastasis"])[order],
+        },
+        one.obs_names,
+    )
+    page = run_page(tmp_path, monkeypatch, one, obs, toy[3], cell_type_key="cell_type")
+    assert page["predicted"].n_obs == 10
+    assert page["quality"]["condition"].tolist() == ["metastasis, primary"] * 5
+    assert page["markers"].empty
+    assert page["shifts"].empty
+    assert page["pairs"]["tested"].any()
+    assert page["figures"]["conditions"].startswith("In tumour (4 donors with both), ")
+    assert page["verdicts"].empty
+    assert page["figures"]["sign_n"] == 0
 
 
 @pytest.mark.real
