@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 
-from sicmir import claims, ev_controls, published_cells, study_effect
-from sicmir.crosstalk import Crosstalk
+from sicmir import claims, crosstalk_shuffle, ev_controls, glioma_sets, published_cells, study_effect
+from sicmir.crosstalk import Crosstalk, crosstalk
 from sicmir.glioma_study import ANY
 from sicmir.model import Bundle
 
@@ -64,8 +64,8 @@ def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     -------
     DataFrame
         ``sender, receiver, mirna, score``; ``place`` of the score among those of the same miRNA in all
-        ``n_pairs`` ordered pairs of cell types, which is the permutation null of a single donor; the parts of
-        the score; ``p`` and ``q`` where there are any; ``n_donors, grade``.
+        ordered pairs of cell types, which is the permutation null of a single donor; parts of the score;
+        ``p`` and ``q`` where there are any; ``grade``.
     """
     counted = table[table["counted"]]
     places = counted.groupby("mirna")["score"].rank(ascending=False, method="max").astype("Int64")
@@ -73,13 +73,12 @@ def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     first = first.sort_values(["sender", "receiver"], kind="stable")
     keys = ["sender", "receiver", "mirna"]
     known = pd.Series(places.to_numpy(), index=pd.MultiIndex.from_frame(counted[keys]))
-    first = first.assign(
-        place=known.loc[pd.MultiIndex.from_frame(first[keys])].to_numpy(),
-        n_pairs=len(counted[keys[:2]].drop_duplicates()),
-    )
-    columns = [*keys, "score", "place", "n_pairs", "abundance", "receiver_abundance", "repression"]
-    columns += [name for name in ("p", "q") if first[name].notna().any()]
-    return first[[*columns, "n_donors", "grade"]]
+    n_pairs = len(counted[keys[:2]].drop_duplicates())
+    own = known.loc[pd.MultiIndex.from_frame(first[keys])]
+    first = first.assign(place=[f"{place} of {n_pairs}" for place in own])
+    tests = [name for name in ("p", "q") if first[name].notna().any()]
+    columns = [*keys, "score", "place", "abundance", "receiver_abundance", "repression", *tests, "grade"]
+    return first[columns].rename(columns={"receiver_abundance": "in receiver"})
 
 
 def transfers(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -95,27 +94,68 @@ def transfers(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``sender, receiver, mirna``; ``place`` of ``n_mirnas`` (missing where it is not counted), ``score``,
-        ``reason`` it has no place; ``statement, source, doi``.
+        ``sender, receiver, mirna``; ``place``, such as "3 of 120", or why there is none; ``published``:
+        statement, source and DOI.
     """
     rows = []
     for claim in published.itertuples(index=False):
         part = table[(table["sender"] == claim.sender) & (table["receiver"] == claim.receiver)]
-        counted = part[part["counted"]]
-        own, row = counted[counted["mirna"] == claim.mirna], part[part["mirna"] == claim.mirna]
-        reason = (
-            "no such pair of cell types"
-            if part.empty
-            else "not predicted under a mature name"
-            if row.empty
-            else ("grade or targets" if own.empty else "")
+        counted = part[part["counted"]].set_index("mirna")["score"]
+        if claim.mirna in counted:
+            place = f"{int((counted >= counted[claim.mirna]).sum())} of {len(counted)}"
+        elif part.empty:
+            place = "no such pair of cell types"
+        elif claim.mirna in set(part["mirna"]):
+            place = "not counted: grade or targets"
+        else:
+            place = "not predicted under a mature name"
+        told = f"{claim.statement}; {claim.source}, doi {claim.doi}"
+        rows.append((claim.sender, claim.receiver, claim.mirna, place, told))
+    return pd.DataFrame(rows, columns=["sender", "receiver", "mirna", "place", "published"])
+
+
+def controls_table(controls: pd.DataFrame) -> pd.DataFrame:
+    """The score of :func:`sicmir.glioma_study.controls` in few columns, intervals in words."""
+    part = controls[controls["term"] == "score"]
+    intervals = {
+        name: [f"{_told(a)} ({_told(b)} to {_told(c)})" for a, b, c in part[columns].to_numpy(dtype=float)]
+        for name, columns in (
+            ("AUROC", ["auroc", "lower", "upper"]),
+            ("shuffled labels", ["shuffled", "shuffled_lower", "shuffled_upper"]),
         )
-        score = own["score"].iloc[0] if len(own) else float("nan")
-        place = int((counted["score"] >= score).sum()) if len(own) else pd.NA
-        rows.append((claim.sender, claim.receiver, claim.mirna, place, len(counted), score, reason))
-    columns = ["sender", "receiver", "mirna", "place", "n_mirnas", "score", "reason"]
-    found = pd.DataFrame(rows, columns=columns).astype({"place": "Int64"})
-    return found.join(published[["statement", "source", "doi"]])
+    }
+    shown = part[["receiver", "controls", "n_positive", "n_control"]]
+    return shown.rename(columns={"n_positive": "known", "n_control": "others"}).assign(**intervals)
+
+
+def synthetic(n_permutations: int, fdr: float = 0.05, seed: int = 0) -> pd.DataFrame:
+    """The same method where the truth is known: planted pairs, and labels exchanged within donors.
+
+    Returns
+    -------
+    DataFrame
+        ``figure, value``: those of :func:`planted`, rows called at ``fdr``, how many of these were planted,
+        and rows called when labels are exchanged.
+    """
+    cells, mirna, targets = glioma_sets.toy_crosstalk_cells(seed)
+    table = crosstalk(cells, mirna, targets, n_permutations=n_permutations, seed=seed, progress=False).table
+    called = table[table["q"] <= fdr]
+    keys = ["sender", "receiver", "mirna"]
+    truth = pd.MultiIndex.from_frame(mirna.uns["truth"]["pairs"][keys])
+    exchanged = crosstalk_shuffle.shuffled_labels(
+        cells, mirna, targets, 1, fdr, seed, n_permutations=n_permutations
+    ).iloc[1]
+    more = {
+        "planted": len(truth),
+        "called": len(called),
+        "called and planted": int(pd.MultiIndex.from_frame(called[keys]).isin(truth).sum()),
+        "called, labels exchanged": int(exchanged["n_called"]),
+        "p up to 0.05, labels exchanged, share": float(exchanged["p_below"]),
+    }
+    return pd.concat(
+        [planted(mirna, table), pd.DataFrame({"figure": list(more), "value": list(more.values())})],
+        ignore_index=True,
+    )
 
 
 def headline(

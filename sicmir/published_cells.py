@@ -17,6 +17,7 @@ from sicmir.model import Bundle
 OURS, THEIRS = "sicmir", "published"
 """Names of the two predictions that are compared."""
 
+_FEWEST = 4
 COUNTED = ("all", "B")
 """Sets of miRNAs of the comparison: all that were measured well, and those of grade B or better."""
 
@@ -91,14 +92,17 @@ def beside(table: pd.DataFrame, mirnas: str, libraries: pd.DataFrame) -> pd.Data
     part = table[table["mirnas"] == mirnas]
     keys = ["cell_type_a", "cell_type_b"]
     ours, theirs = (part[part["predictor"] == name].set_index(keys) for name in (OURS, THEIRS))
-    shown = ours[["source", "n_mirnas", "n_clusters"]].copy()
-    for name, side in ((OURS, ours), (THEIRS, theirs)):
-        shown[name] = _intervals(side, "spearman", "lower", "upper")
-    shown["gain"] = _intervals(ours, "gain", "gain_lower", "gain_upper")
     match = libraries.set_index("cell_type")["match"]
-    pairs = shown.index
-    shown["match"] = ["; ".join(dict.fromkeys(match.reindex(pair).fillna("–"))) for pair in pairs]
-    return shown.reset_index()
+    return pd.DataFrame(
+        {
+            "cell_types": [" – ".join(pair) for pair in ours.index],
+            "n": ours["n_mirnas"].to_numpy(),
+            OURS: _intervals(ours, "spearman", "lower", "upper"),
+            THEIRS: _intervals(theirs.loc[ours.index], "spearman", "lower", "upper"),
+            "gain": _intervals(ours, "gain", "gain_lower", "gain_upper"),
+            "match": ["; ".join(dict.fromkeys(match.reindex(pair).fillna("–"))) for pair in ours.index],
+        }
+    )
 
 
 def ahead(table: pd.DataFrame, mirnas: str) -> dict[str, int]:
@@ -113,12 +117,47 @@ def ahead(table: pd.DataFrame, mirnas: str) -> dict[str, int]:
 
 
 def by_transform(bulks: Pseudobulks, bundle: Bundle, transforms: Sequence[str]) -> pd.DataFrame:
-    """How often we are ahead under other transforms: ``transform, mirnas`` and :func:`ahead`."""
+    """How it is under other transforms: ``transform, mirnas, pairs, ahead, median`` (of our figures)."""
     rows = []
     for name in transforms:
-        table = agreement(bulks, predict_pseudobulks(bulks, bundle, name), n_resamples=200)
-        rows += [{"transform": name, "mirnas": mirnas} | ahead(table, mirnas) for mirnas in COUNTED]
-    return pd.DataFrame(rows)
+        table = agreement(bulks, predict_pseudobulks(bulks, bundle, name), n_resamples=1)
+        for mirnas in COUNTED:
+            own = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS)]
+            counts = ahead(table, mirnas)
+            rows.append((name, mirnas, counts["pairs"], counts["ahead"], own["spearman"].median()))
+    return pd.DataFrame(rows, columns=["transform", "mirnas", "pairs", "ahead", "median"])
+
+
+def names_exchanged(bulks: Pseudobulks, ours: ad.AnnData) -> pd.DataFrame:
+    """Agreement for every other way to lay the names of the cell types on both predictions.
+
+    Of cell types beside the same libraries the first is taken. Sources of fewer than four cell types are left
+    out.
+
+    Returns
+    -------
+    DataFrame
+        A row for each source and predictor: ``source, predictor, cell_types`` (number), and of the median
+        Spearman over pairs of cell types ``true`` (right names), ``others`` (median of the other orders),
+        ``best_other``, ``place`` of the right one (ties count against it), ``n_orders``.
+    """
+    theirs = bulks.published.groupby(bulks.mrna.obs["cell_type"].astype(str).to_numpy()).mean()
+    labels = bulks.measured.obs.drop_duplicates(["source", "source_cell_type"])
+    rows = []
+    for source, part in labels.groupby("source", sort=False):
+        types = [name for name in part.index if name in ours.obs_names]
+        if not _FEWEST <= len(types) <= cell_validation.MOST_TYPES:
+            continue
+        measured = bulks.measured[types].to_df()
+        measured = measured.loc[:, measured.max() >= np.log2(cell_validation.MIN_RPM + 1)]
+        names = [name for name in measured if name in ours.var_names and name in theirs]
+        for predictor, table in ((OURS, ours.to_df()), (THEIRS, theirs)):
+            orders = cell_validation.renamed(measured[names], table.loc[types, names])
+            place = cell_validation.place_of_truth(orders).iloc[0]
+            figures = place[["true", "others", "best_other", "place", "n_orders"]]
+            rows.append((source, predictor, len(types), *figures))
+    columns = ["source", "predictor", "cell_types", "true", "others", "best_other", "place", "n_orders"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def literature(ours: ad.AnnData, min_grade: str, page: str = PAGE) -> pd.DataFrame:

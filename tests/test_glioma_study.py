@@ -261,17 +261,33 @@ def test_places_of_rows_and_of_published_transfers(toy):
     ranked = glioma_headline.ranked(rows, table, n=3)
     row = ranked.iloc[0]
     own = table[(table["mirna"] == row["mirna"]) & table["counted"]]
-    assert row["place"] == (own["score"] >= row["score"]).sum()
-    assert row["n_pairs"] == 20
+    assert row["place"] == f"{(own['score'] >= row['score']).sum()} of 20"
     assert len(ranked) == 6
     published = ev.transfers().iloc[[0, 2]].reset_index(drop=True)
-    published["mirna"] = [row["mirna"], "toy-miR-999"]
+    first = table[table["counted"] & (table["sender"] == "malignant") & (table["receiver"] == "macrophage")]
+    published["mirna"] = [first["mirna"].iloc[2], "toy-miR-999"]
     found = glioma_headline.transfers(published, table)
-    counted = table[table["counted"] & (table["sender"] == "malignant") & (table["receiver"] == "macrophage")]
-    score = counted.loc[counted["mirna"] == row["mirna"], "score"].item()
-    assert found["place"].iloc[0] == (counted["score"] >= score).sum()
-    assert found["reason"].tolist() == ["", "not predicted under a mature name"]
-    assert pd.isna(found["place"].iloc[1])
+    assert found["place"].tolist() == [f"3 of {len(first)}", "not predicted under a mature name"]
+    assert found["published"].str.contains(r"doi 10\.").all()
+
+
+def test_names_exchanged_leave_the_right_order_first(bulks):
+    ours = published_cells.predict_pseudobulks(bulks, cell_sets.toy_model())
+    table = published_cells.names_exchanged(bulks, ours)
+    assert table["predictor"].tolist() == ["sicmir", "published"]
+    assert (table[["place", "n_orders", "cell_types"]] == [1, 24, 4]).all(axis=None)
+    assert (table["true"] > table["best_other"]).all()
+    bulks_of_two = glioma_sets.Pseudobulks(bulks.mrna, bulks.published, bulks.measured[:2].copy())
+    assert published_cells.names_exchanged(bulks_of_two, ours).empty
+
+
+def test_the_synthetic_check_calls_what_was_planted_and_nothing_else():
+    found = glioma_headline.synthetic(9999).set_index("figure")["value"]
+    assert found["planted"] == 6
+    assert found["called"] >= 4
+    assert found["called and planted"] == found["called"]
+    assert found["called, labels exchanged"] == 0
+    assert found["p up to 0.05, labels exchanged, share"] <= 0.05
 
 
 def test_the_page_on_toy_finds_what_was_planted(tmp_path):
