@@ -6,6 +6,7 @@ import pandas as pd
 from anndata import AnnData
 
 from sicmir import claims, spatial, tumour_sets
+from sicmir.tumour_study import LIMITS
 
 PAGE = "31_pdac"
 
@@ -14,9 +15,6 @@ CONTRAST = "cancer against pancreas"
 
 REGIONS = ("Cancer", "Pancreatic")
 """The two regions, as the section of the manifest names them."""
-
-LIMITS = ("lower_total", "upper_total")
-"""Limits by which claims about cell types are judged: they hold the errors of prediction too."""
 
 
 def region_contrast(predicted: AnnData, case: str, reference: str, min_grade: str) -> pd.DataFrame | None:

@@ -123,7 +123,7 @@ def headline(
     markers, judged, shares, orders, conditions, windows, verdicts, aligned
         Of :func:`sicmir.tumour_contrasts.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and
         ``renamed``, :func:`sicmir.tumour_contrasts.told`, the predicted windows,
-        :func:`sicmir.tumour_study.literature`
+        :func:`sicmir.tumour_claims.literature`
         and :func:`sicmir.tumour_study.labels_of_authors`.
     """
     agree, n = marker_agreement.share(judged, "A")

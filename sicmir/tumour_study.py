@@ -32,6 +32,9 @@ PANCREATIC = "PAAD"
 TUMOURS: Mapping[str, str] = MappingProxyType({"pancreatic carcinomas": PANCREATIC})
 """Tumours of the page and their cohort in TCGA."""
 
+LIMITS = ("lower_total", "upper_total")
+"""Limits by which claims about cell types are judged: they hold the errors of prediction too."""
+
 
 def annotate(
     cells: AnnData, markers: Mapping[str, Sequence[str]], resolution: float = 1.5, seed: int = 0
