@@ -75,7 +75,7 @@ def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     known = pd.Series(places.to_numpy(), index=pd.MultiIndex.from_frame(counted[keys]))
     n_pairs = len(counted[keys[:2]].drop_duplicates())
     own = known.loc[pd.MultiIndex.from_frame(first[keys])]
-    first = first.assign(place=[f"{place} of {n_pairs}" for place in own])
+    first = first.assign(place=[f"{place}/{n_pairs}" for place in own])
     tests = [name for name in ("p", "q") if first[name].notna().any()]
     columns = [*keys, "score", "place", "abundance", "receiver_abundance", "repression", *tests, "grade"]
     return first[columns].rename(columns={"receiver_abundance": "in receiver"})

@@ -261,7 +261,7 @@ def test_places_of_rows_and_of_published_transfers(toy):
     ranked = glioma_headline.ranked(rows, table, n=3)
     row = ranked.iloc[0]
     own = table[(table["mirna"] == row["mirna"]) & table["counted"]]
-    assert row["place"] == f"{(own['score'] >= row['score']).sum()} of 20"
+    assert row["place"] == f"{(own['score'] >= row['score']).sum()}/20"
     assert len(ranked) == 6
     published = ev.transfers().iloc[[0, 2]].reset_index(drop=True)
     first = table[table["counted"] & (table["sender"] == "malignant") & (table["receiver"] == "macrophage")]
