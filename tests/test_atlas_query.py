@@ -196,6 +196,18 @@ def test_differences_are_combined_by_random_effects(spread):
             assert found.i2 == pytest.approx(theirs.i2)
 
 
+def test_fixed_effects_are_of_the_data_sets_at_hand():
+    effects, errors = np.array([1.0, 3.0, 2.0]), np.array([0.5, 1.0, 0.7])
+    table = pd.DataFrame({"mirna": "a", "effect": effects, "se": errors, "se_total": errors})
+    (found,) = meta.combine(table.assign(df=[3.0, 4.0, 5.0], n_donors=3), ["mirna"], "fixed").itertuples()
+    w = 1 / errors**2
+    assert found.effect == pytest.approx((w * effects).sum() / w.sum())
+    assert found.p == pytest.approx(2 * student.sf(found.effect * np.sqrt(w.sum()), 12))
+    assert found.upper == pytest.approx(found.effect + student.ppf(0.975, 12) / np.sqrt(w.sum()))
+    with pytest.raises(ParameterError, match="expected 'random' or 'fixed'"):
+        meta.combine(table, ["mirna"], "mixed")
+
+
 def test_one_data_set_and_none_that_was_tested():
     table = pd.DataFrame({"mirna": ["a", "b", "b", "c"], "effect": [2.0, 1.0, 4.0, np.nan]})
     table = table.assign(n_donors=[5, 1, 2, 0])
@@ -387,6 +399,7 @@ def test_the_command_asks_the_same(folder, opened, tmp_path):
     for what, *options in (
         ("difference", "--case", "flu"),
         ("difference", "--case", "tumour", "--reference", "healthy", "--by", "condition"),
+        ("markers", "--cell-type", "type 0", "--across", "fixed"),
         ("similar", "--cell-type", "type 0"),
         ("network", "--mirna", MIRNA, "--cell-type", "type 0"),
         ("gene", "--gene", atlas.targets()["gene"].iloc[0]),

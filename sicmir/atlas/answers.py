@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -37,6 +38,7 @@ def answer(
     reference: str = "normal",
     min_grade: str = "B",
     fdr: float = 0.05,
+    across: Literal["random", "fixed"] = "random",
     folder: str | Path = "",
 ) -> pd.DataFrame:
     """Open an atlas and ask it.
@@ -46,7 +48,7 @@ def answer(
     what
         A key of :data:`NEEDED`: ``expression`` and ``gene`` (:mod:`sicmir.atlas.expression`), ``markers``,
         ``difference`` and ``similar`` (:mod:`sicmir.atlas.meta`) or ``network`` (:mod:`sicmir.atlas.links`).
-    mirna, cell_type, gene, tissue, disease, dataset, by, case, reference, min_grade, fdr
+    mirna, cell_type, gene, tissue, disease, dataset, by, case, reference, min_grade, fdr, across
         As these functions take them; what one does not take is refused.
     folder
         As for :class:`sicmir.atlas.query.Atlas`.
@@ -77,7 +79,7 @@ def answer(
         raise ParameterError(f"The question {what} takes no {', '.join(odd)}; it takes {', '.join(taken)}.")
     if what == "difference" and len(by) > 1:
         raise ParameterError(f"by={list(by)!r}: a difference is by disease or by condition.")
-    judged = {"min_grade": min_grade, "fdr": fdr}
+    judged = {"min_grade": min_grade, "fdr": fdr, "across": across}
     apart = list(by) or list(expression.BY)
     ask: dict[str, Callable[[Atlas], pd.DataFrame]] = {
         "expression": lambda atlas: expression.expression(

@@ -1,4 +1,4 @@
-"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``list``, ``remove`` and ``check``."""
+"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``explorer``, ``list``, ``remove`` and ``check``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sicmir.cli_options import columns, in_options
 from sicmir.errors import SicmirError
 
 app = typer.Typer(
-    help="Predicted miRNAs of many single-cell data sets in one store: add, query, list, check, remove.",
+    help="Predicted miRNAs of many single-cell data sets in one store: add, query, explore, list, check, "
+    "remove.",
     no_args_is_help=True,
 )
 
@@ -113,6 +114,10 @@ def query(
     reference: Annotated[str, typer.Option(help="... against this one.")] = "normal",
     min_grade: Annotated[str, typer.Option(help="Worst grade that counts, '' for all.")] = "B",
     fdr: Annotated[float, typer.Option(help="Largest q of a finding.")] = 0.05,
+    across: Annotated[
+        Literal["random", "fixed"],
+        typer.Option(help="Data sets stand for others like them (random), or for themselves (fixed)."),
+    ] = "random",
     rows: Annotated[int, typer.Option(help="Rows that are shown; a file holds all.")] = 20,
     out: Annotated[str, typer.Option("--out", help=".csv or .parquet to write.")] = "",
     store: Store = "",
@@ -123,7 +128,7 @@ def query(
     names = {"mirna": mirna, "cell_type": cell_type, "gene": gene, "tissue": tissue, "disease": disease}
     names |= {"dataset": dataset, "case": case, "reference": reference, "min_grade": min_grade}
     try:
-        table = answer(what, by=columns(by), fdr=fdr, folder=store, **names)
+        table = answer(what, by=columns(by), fdr=fdr, across=across, folder=store, **names)
         if out:
             write_answer(table, Path(out))
     except SicmirError as error:
@@ -133,6 +138,23 @@ def query(
         return
     more = f"\n{len(table) - rows} more rows; --rows or --out." if len(table) > rows else ""
     typer.echo(f"{table.head(rows).to_string(index=False, float_format='%.3g', na_rep='')}{more}")
+
+
+@app.command(epilog="Example: sicmir atlas explorer pages")
+def explorer(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; an explorer is replaced.")],
+    title: Annotated[str, typer.Option(help="Heading of the pages.")] = "miRNA atlas",
+    back: Annotated[str, typer.Option(help="Address of a page that they link back to.")] = "",
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Say on every page that the cells are made up.")
+    ] = False,
+    store: Store = "",
+) -> None:
+    """Write the atlas as static pages, to be opened from disk or put on any web server."""
+    from sicmir.atlas.explorer import write
+
+    page = write(store, out, title=title, back=back, synthetic=synthetic)
+    typer.echo(f"Open {page} in a browser.")
 
 
 @app.command(name="list", epilog="Example: sicmir atlas list")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sicmir.atlas.query import Atlas
 from sicmir.errors import DataError
+from sicmir.mirna_findings import adjusted
 from sicmir.network import edges
 
 _UNITS = """
@@ -33,7 +34,7 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
     atlas
         Opened.
     mirna
-        Name, also a short one.
+        Name, also a short one; "" for all, one after the other.
     cell_type
         Its name in the atlas.
 
@@ -45,8 +46,8 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         ``n_donors`` with the cell type; ``difference`` of the gene and ``mirna_difference``, both from the
         mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one;
         ``n_opposite``, donors in which the two have opposite signs; ``r``, partial correlation of the two
-        over donors within data sets, ``p`` and ``q`` (:func:`sicmir.network.edges`), NaN where ``status``
-        says why; and how far the miRNA can be believed.
+        over donors within data sets, ``p`` and ``q`` over the targets of the miRNA
+        (:func:`sicmir.network.edges`), NaN where ``status`` says why; and how far the miRNA can be believed.
 
     Raises
     ------
@@ -55,27 +56,31 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
     DataError
         If none of its targets was measured in the cell type, or nothing is predicted there.
     """
-    name, kind = atlas.mirna(mirna), atlas.label("cell_type", cell_type)
+    name, kind = atlas.mirna(mirna) if mirna else "", atlas.label("cell_type", cell_type)
     pairs = atlas.sql(
-        "SELECT mirna, gene, min(evidence) AS evidence FROM targets WHERE mirna = $name GROUP BY ALL "
-        "ORDER BY gene",
+        "SELECT mirna, gene, min(evidence) AS evidence FROM targets WHERE mirna = $name OR $name = '' "
+        "GROUP BY ALL ORDER BY mirna, gene",
         {"name": name},
     )
     chosen = {"cell_type": kind}
     genes = atlas.sql(
         _UNITS.format(name="gene", value="expression", table="genes"),
-        chosen | {"names": pairs["gene"].tolist()},
+        chosen | {"names": pairs["gene"].unique().tolist()},
     )
-    own = atlas.sql(_UNITS.format(name="mirna", value="predicted", table="mirna"), chosen | {"names": [name]})
-    both = genes.merge(own, on=["dataset", "donor"], suffixes=("", "_mirna"))
+    own = atlas.sql(
+        _UNITS.format(name="mirna", value="predicted", table="mirna"),
+        chosen | {"names": pairs["mirna"].unique().tolist()},
+    )
+    both = pairs.merge(genes, on="gene").merge(own, on=["mirna", "dataset", "donor"], suffixes=("", "_mirna"))
     if both.empty:
+        of = f" of {name}" if name else ""
         raise DataError(
-            f"Of {len(pairs)} targets of {name} none was measured in {kind!r} beside a prediction of it."
+            f"Of {len(pairs)} targets{of} none was measured in {kind!r} beside a prediction of it."
         )
     both["difference"] = both["own"] - both["others"]
     both["mirna_difference"] = both["own_mirna"] - both["others_mirna"]
     both["opposite"] = both["difference"] * both["mirna_difference"] < 0
-    table = both.groupby("gene").agg(
+    table = both.groupby(["mirna", "gene"]).agg(
         expression=("own", "mean"),
         n_datasets=("dataset", "nunique"),
         n_donors=("donor", "size"),
@@ -84,29 +89,43 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         n_compared=("difference", "count"),
         n_opposite=("opposite", "sum"),
     )
-    table = pairs.set_index("gene").join(table, how="inner").reset_index()
+    table = pairs.set_index(["mirna", "gene"]).join(table, how="inner").reset_index()
     table.insert(1, "cell_type", kind)
-    table = table.merge(_correlated(both, pairs), on="gene", how="left").join(atlas.trust, on="mirna")
-    against = table["difference"] * np.sign(table["mirna_difference"])
-    order = against.sort_values(kind="stable", na_position="last").index
-    first = ["mirna", "cell_type", "gene"]
-    return table.loc[order, [*first, *table.columns.drop(first)]].reset_index(drop=True)
+    table = table.merge(_all_correlated(both, pairs), on=["mirna", "gene"], how="left")
+    table = table.join(atlas.trust, on="mirna")
+    table["against"] = table["difference"] * np.sign(table["mirna_difference"])
+    table = table.sort_values(["mirna", "against"], kind="stable", na_position="last", ignore_index=True)
+    return table.drop(columns="against")
+
+
+def _all_correlated(both: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """``mirna, gene, r, p, q, status``: miRNAs whose targets were measured in the same donors go together."""
+    units = both.groupby("mirna")[["dataset", "donor"]].apply(
+        lambda rows: tuple(sorted(set(rows.itertuples(index=False, name=None))))
+    )
+    tables = []
+    for _, names in units.groupby(units, sort=False):
+        some = both["mirna"].isin(names.index)
+        tables.append(_correlated(both[some], pairs[pairs["mirna"].isin(names.index)]))
+    found = pd.concat(tables)
+    found["q"] = found.groupby("mirna")["p"].transform(adjusted)
+    return found
 
 
 def _correlated(both: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """``gene, r, p, q, status``, donors of a data set compared with each other."""
+    """``mirna, gene, r, p, q, status``, donors of a data set compared with each other."""
     values = both.pivot_table("own", ["dataset", "donor"], "gene")
     obs = values.index.to_frame().astype(str)
     obs.index = pd.Index(obs["dataset"] + "|" + obs["donor"])
     obs["donor"] = obs.index
-    level = both.drop_duplicates(["dataset", "donor"]).set_index(["dataset", "donor"])["own_mirna"]
-    mirna = ad.AnnData(level.loc[values.index].to_numpy(dtype=np.float32)[:, None], obs=obs)
-    mirna.var_names = pairs["mirna"].iloc[:1].to_numpy()
+    level = both.pivot_table("own_mirna", ["dataset", "donor"], "mirna").loc[values.index]
+    mirna = ad.AnnData(
+        level.to_numpy(dtype=np.float32), obs=obs, var=pd.DataFrame(index=level.columns.astype(str))
+    )
     mrna = ad.AnnData(values.to_numpy(dtype=np.float32), obs=obs, var=pd.DataFrame(index=values.columns))
-    columns = ["gene", "r", "p", "q", "status"]
+    columns = ["mirna", "gene", "r", "p", "q", "status"]
     try:
         return edges(mirna, mrna, pairs, "dataset", donor_key="donor", min_grade="")[columns]
     except DataError as error:
-        return pd.DataFrame(
-            {"gene": values.columns, "r": np.nan, "p": np.nan, "q": np.nan, "status": str(error)}
-        )
+        table = pairs[["mirna", "gene"]].assign(r=np.nan, p=np.nan, q=np.nan)
+        return table.assign(status=str(error).partition(":")[0])

@@ -4,13 +4,15 @@ Within a data set donors are the units (:mod:`sicmir.stats`); across data sets t
 random-effects meta-analysis (DerSimonian & Laird 1986, doi 10.1016/0197-2456(86)90046-2) with the correction
 of Hartung and Knapp (2001, doi 10.1002/sim.1009), which few studies need (IntHout 2014, doi
 10.1186/1471-2288-14-25). Its scale is never taken below 1, so that it only widens. Two data sets leave one
-degree of freedom: then only large and equal differences are told.
+degree of freedom: then only large and equal differences are told. ``across="fixed"`` asks instead whether the
+data sets at hand show a difference together, and says nothing of other data sets: inverse-variance weights,
+and the degrees of freedom of all.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,9 @@ from sicmir.trust import at_least
 _COMBINED = ("effect", "lower", "upper", "df", "p", "tau2", "i2")
 
 
-def combine(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def combine(
+    table: pd.DataFrame, keys: Sequence[str], across: Literal["random", "fixed"] = "random"
+) -> pd.DataFrame:
     """Combine the differences of several data sets.
 
     Parameters
@@ -37,40 +41,54 @@ def combine(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         ``n_donors``.
     keys
         Columns that tell what a difference is of, such as ``mirna``.
+    across
+        How data sets are combined.
 
     Returns
     -------
     DataFrame
         ``keys``; ``effect`` (log2) with its 95 % confidence limits ``lower`` and ``upper``, ``df`` and ``p``:
-        of several data sets by random effects, of one by its own test. Without any test the effect is the
+        of several data sets as ``across`` says, of one by its own test. Without any test the effect is the
         mean over data sets weighted by donors, and nothing else is told. ``lower_total`` and ``upper_total``
         add the errors of prediction, ``exceeds_error`` says that they leave out 0; ``tau2``, the variance
         between data sets, and ``i2``, its share, NaN for one; ``n_datasets`` and ``n_donors`` that were
         tested; ``n_untested``, data sets with too few donors.
+
+    Raises
+    ------
+    ParameterError
+        If ``across`` is something else.
     """
-    rows = []
-    for key, part in table.groupby(list(keys), sort=True, observed=True):
-        known = part[part["effect"].notna()]
-        tested = known[known["se"] > 0]
-        facts = dict(zip(keys, key, strict=True))
-        if tested.empty:
-            shared = np.average(known["effect"], weights=known["n_donors"]) if len(known) else np.nan
-            found = dict.fromkeys(_COMBINED, np.nan) | {"effect": shared}
-            total = (np.nan, np.nan)
-        else:
-            found = _combined(tested, "se")
-            wide = _combined(tested, "se_total")
-            total = (wide["lower"], wide["upper"])
-        facts |= found | {"lower_total": total[0], "upper_total": total[1]}
-        facts |= {"exceeds_error": bool(total[0] > 0 or total[1] < 0), "n_datasets": len(tested)}
-        rows.append(
-            facts | {"n_donors": int(tested["n_donors"].sum()), "n_untested": len(known) - len(tested)}
-        )
-    columns = [*keys, *_COMBINED, "lower_total", "upper_total", "exceeds_error", "n_datasets", "n_donors"]
-    return pd.DataFrame(rows, columns=[*columns, "n_untested"])
+    if across not in ("random", "fixed"):
+        raise ParameterError(f"across={across!r}: expected 'random' or 'fixed'.")
+    names = table[list(keys)].drop_duplicates().sort_values(list(keys), ignore_index=True)
+    rows = table.merge(names.assign(place=names.index), on=list(keys)).set_index("place").sort_index()
+    known = rows[rows["effect"].notna()]
+    tested = known[known["se"] > 0]
+    weighted = (known["effect"] * known["n_donors"]).groupby(level=0).sum()
+    found = pd.DataFrame({"effect": weighted / known["n_donors"].groupby(level=0).sum()}, index=names.index)
+    counts = {
+        "n_datasets": tested.groupby(level=0).size(),
+        "n_donors": tested["n_donors"].groupby(level=0).sum(),
+        "n_untested": known[~(known["se"] > 0)].groupby(level=0).size(),
+    }
+    for name, count in counts.items():
+        found[name] = count.reindex(names.index).fillna(0).astype(int)
+    limits, total = (_limits(tested, se, across) for se in ("se", "se_total"))
+    found.loc[limits.index, "effect"] = limits["effect"]
+    found = found.join(limits.drop(columns="effect")).join(total[["lower", "upper"]].add_suffix("_total"))
+    found["exceeds_error"] = (found["lower_total"] > 0) | (found["upper_total"] < 0)
+    columns = [*_COMBINED, "lower_total", "upper_total", "exceeds_error", *counts]
+    return names.join(found[columns])
 
 
-def markers(atlas: Atlas, cell_type: str, min_grade: str = "B", fdr: float = 0.05) -> pd.DataFrame:
+def markers(
+    atlas: Atlas,
+    cell_type: str,
+    min_grade: str = "B",
+    fdr: float = 0.05,
+    across: Literal["random", "fixed"] = "random",
+) -> pd.DataFrame:
     """Markers of a cell type: miRNAs against those of other cell types of the same donors, over data sets.
 
     Parameters
@@ -83,6 +101,8 @@ def markers(atlas: Atlas, cell_type: str, min_grade: str = "B", fdr: float = 0.0
         Worst grade that counts, "" for all; worse ones are ``greyed``: they have a p, but no q.
     fdr
         Largest q of a ``finding``.
+    across
+        As for :func:`combine`.
 
     Returns
     -------
@@ -107,7 +127,7 @@ def markers(atlas: Atlas, cell_type: str, min_grade: str = "B", fdr: float = 0.0
     )
     if table.empty:
         raise DataError(f"No data set has donors with {name!r} and another cell type to compare it with.")
-    found = _judged(atlas, combine(table, ["mirna"]), min_grade, fdr)
+    found = _judged(atlas, combine(table, ["mirna"], across), min_grade, fdr)
     found.insert(0, "cell_type", name)
     return found
 
@@ -120,6 +140,7 @@ def difference(
     cell_type: str = "",
     min_grade: str = "B",
     fdr: float = 0.05,
+    across: Literal["random", "fixed"] = "random",
 ) -> pd.DataFrame:
     """Difference between two diseases or conditions in each cell type, within data sets that have both.
 
@@ -128,7 +149,7 @@ def difference(
 
     Parameters
     ----------
-    atlas, min_grade, fdr
+    atlas, min_grade, fdr, across
         As for :func:`markers`.
     case, reference
         Two values of ``by``.
@@ -174,7 +195,7 @@ def difference(
     if not tables:
         why = " ".join(refused) or f"No data set has cells of both {sides[0]!r} and {sides[1]!r}."
         raise DataError(why)
-    table = combine(pd.concat(tables), ["cell_type", "mirna"])
+    table = combine(pd.concat(tables), ["cell_type", "mirna"], across)
     return _judged(atlas, table, min_grade, fdr)
 
 
@@ -230,23 +251,37 @@ def similar(atlas: Atlas, cell_type: str, min_grade: str = "B") -> pd.DataFrame:
     return found.sort_values(["r", "cell_type"], ascending=[False, True], ignore_index=True)
 
 
-def _combined(tested: pd.DataFrame, se: str) -> dict[str, float]:
-    """Effect, limits and p of one or several data sets."""
-    effect, spread = (tested[name].to_numpy(dtype=np.float64) for name in ("effect", se))
-    if len(tested) == 1:
-        mean, error, df, tau2, i2 = effect[0], spread[0], float(tested["df"].iloc[0]), np.nan, np.nan
-    else:
-        with warnings.catch_warnings(action="ignore"):  # where tau2 is below 0
-            found = combine_effects(effect, spread**2, method_re="dl")
-        tau2, i2, df = max(found.tau2, 0.0), max(found.i2, 0.0), len(tested) - 1
-        # statsmodels does not cut tau2 at 0, where random effects are the fixed ones.
-        kind = "re" if tau2 > 0 else "fe"
-        mean, scale = (getattr(found, f"{part}_{kind}") for part in ("mean_effect", "scale_hksj"))
-        error = getattr(found, f"sd_eff_w_{kind}") * np.sqrt(max(scale, 1.0))
-    half = student.ppf(0.975, df) * error
-    p = 2 * student.sf(abs(mean) / error, df)
-    values = (mean, mean - half, mean + half, df, p, tau2, i2)
-    return dict(zip(_COMBINED, map(float, values), strict=True))
+def _limits(tested: pd.DataFrame, se: str, across: str) -> pd.DataFrame:
+    """Effect, limits and p of differences that were tested; several rows of one index are combined."""
+    columns = ["effect", "error", "df", "tau2", "i2"]
+    several = tested.index.duplicated(keep=False)
+    alone = tested.loc[~several, ["effect", se, "df"]].astype(np.float64)
+    combined = {
+        place: _combined(*part[["effect", se, "df"]].to_numpy(np.float64).T, across)
+        for place, part in tested[several].groupby(level=0)
+    }
+    many = pd.DataFrame.from_dict(combined, orient="index", columns=columns)
+    found = pd.concat([alone.set_axis(columns[:3], axis=1).reindex(columns=columns), many.astype(np.float64)])
+    half = student.ppf(0.975, found["df"]) * found["error"]
+    found["lower"], found["upper"] = found["effect"] - half, found["effect"] + half
+    found["p"] = 2 * student.sf(found["effect"].abs() / found["error"], found["df"])
+    return found[list(_COMBINED)]
+
+
+def _combined(
+    effect: np.ndarray, spread: np.ndarray, df: np.ndarray, across: str
+) -> tuple[float, float, float, float, float]:
+    """Mean effect of several data sets, its standard error and df, tau2 and i2."""
+    with np.errstate(all="ignore"):  # where tau2 is below 0
+        found = combine_effects(effect, spread**2, method_re="dl")
+    tau2, i2 = max(float(found.tau2), 0.0), max(float(found.i2), 0.0)
+    if across == "fixed":
+        return float(found.mean_effect_fe), float(found.sd_eff_w_fe), float(df.sum()), tau2, i2
+    # statsmodels does not cut tau2 at 0, where random effects are the fixed ones.
+    kind = "re" if tau2 > 0 else "fe"
+    mean, scale = (getattr(found, f"{part}_{kind}") for part in ("mean_effect", "scale_hksj"))
+    error = getattr(found, f"sd_eff_w_{kind}") * np.sqrt(max(scale, 1.0))
+    return float(mean), float(error), float(len(effect) - 1), tau2, i2
 
 
 def _judged(atlas: Atlas, table: pd.DataFrame, min_grade: str, fdr: float) -> pd.DataFrame:
