@@ -54,7 +54,9 @@ def test_mirror_lacking_the_file_falls_through(tmp_path, monkeypatch, server):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"x" * len(CONTENT), "expected sha256"), (CONTENT[:100], "found 100")]
+    ("content", "words"),
+    [(b"x" * len(CONTENT), "expected sha256"), (CONTENT[:100], "found 100")],
+    ids=["altered", "cut off"],
 )
 def test_wrong_file_in_the_mirror(tmp_path, monkeypatch, content, words):
     path = mirror(tmp_path, monkeypatch, content)
