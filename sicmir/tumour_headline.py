@@ -106,7 +106,7 @@ def headline(
     conditions: str,
     windows: AnnData,
     verdicts: pd.DataFrame,
-    aligned: pd.DataFrame,
+    labels: str,
 ) -> dict[str, float | int | str]:
     """Figures that the page quotes.
 
@@ -120,11 +120,11 @@ def headline(
         The model.
     predicted
         Pools, abstained ones among them.
-    markers, judged, shares, orders, conditions, windows, verdicts, aligned
+    markers, judged, shares, orders, conditions, windows, verdicts, labels
         Of :func:`sicmir.tumour_contrasts.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and
         ``renamed``, :func:`sicmir.tumour_contrasts.told`, the predicted windows,
         :func:`sicmir.tumour_claims.literature`
-        and :func:`sicmir.tumour_study.labels_of_authors`.
+        and :func:`sicmir.tumour_study.told_of_labels`.
     """
     agree, n = marker_agreement.share(judged, "A")
     agree_b, n_b = marker_agreement.share(judged, "B")
@@ -171,5 +171,5 @@ def headline(
         "claims_disagree": counts["disagrees"],
         "claims_open": counts["cannot_tell"],
         "n_claims": len(verdicts),
-        "alignment": f"{aligned['agreement'].max():.2f}" if "agreement" in aligned else "none",
+        "labels": labels,
     }

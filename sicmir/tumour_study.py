@@ -75,17 +75,46 @@ def shown_markers(
     return {name: genes for name, genes in found.items() if genes}
 
 
-def labels_of_authors(cells: AnnData, measured: pd.DataFrame, clustered: AnnData) -> pd.DataFrame:
-    """How well the authors' labels can be laid on the cells (:func:`best_alignments`), if there are any."""
+def labels_of_authors(
+    cells: AnnData, measured: pd.DataFrame, named: AnnData
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Lay the labels that authors gave without barcodes on these (:func:`sicmir.author_labels.lay`).
+
+    Parameters
+    ----------
+    cells
+        All barcodes.
+    measured
+        As :func:`quality_control` gives it.
+    named
+        Cells with ``cluster``.
+
+    Returns
+    -------
+    table, laid
+        One line of text and no label for cells that come without such a list.
+    """
     labels = tumour_sets.author_labels(cells)
     if labels.empty:
-        return pd.DataFrame({"labels": ["These cells come without labels of authors in a list."]})
-    return author_labels.best_alignments(
-        measured,
-        cells.obs["donor"].astype(str),
-        clustered.obs["cluster"],
-        labels,
-        dict(tumour_sets.AUTHOR_SAMPLES),
+        text = "These cells come without labels of authors in a list."
+        return pd.DataFrame({"labels": [text]}), pd.Series(dtype=object)
+    donors = cells.obs["donor"].astype(str)
+    return author_labels.lay(measured, donors, named.obs["cluster"], labels, tumour_sets.AUTHOR_SAMPLES)
+
+
+def told_of_labels(aligned: pd.DataFrame, laid: pd.Series, named: AnnData) -> str:
+    """Say in words for how many donors :func:`labels_of_authors` found a place, and whether names agree."""
+    if "used" not in aligned:
+        return str(aligned["labels"].item())
+    used = int(aligned["used"].eq("yes").sum())
+    sentence = f"Labels of the authors find their place in {used} of {len(aligned)} donors"
+    types = named.obs["cell_type"].astype(str)
+    agreement, n = author_labels.named_alike(laid, types[types != cell_annotation.UNASSIGNED])
+    if not n:
+        return f"{sentence}."
+    return (
+        f"{sentence}; there, the {n} cells that have a name here as well agree with them by an adjusted "
+        f"mutual information of {agreement:.2f} (0 for chance, 1 for the same partition)."
     )
 
 
