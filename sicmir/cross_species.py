@@ -80,7 +80,9 @@ def label(key: str, case: str, reference: str) -> str:
     return f"{key} {case} against {reference}"
 
 
-def individuals(animals: Animals, predicted: AnnData, n_resamples: int = 200, seed: int = 0) -> pd.DataFrame:
+def individuals(
+    animals: Animals, predicted: AnnData, n_resamples: int = 200, n_draws: int = 20, seed: int = 0
+) -> pd.DataFrame:
     """Correlation of each miRNA over animals, all together and within groups of one age and sex, by grade.
 
     Within groups: both sides less the mean of the animal's group, for groups are too small for figures of
@@ -90,20 +92,25 @@ def individuals(animals: Animals, predicted: AnnData, n_resamples: int = 200, se
     ----------
     animals, predicted
         As :func:`predict` gives it.
-    n_resamples, seed
-        Draws of animals, and seed.
+    n_resamples, n_draws, seed
+        Draws of animals for the limits, deals of predictions to animals, and seed.
 
     Returns
     -------
     DataFrame
-        ``scope`` ("all animals", "within age and sex"), ``grade, n_mirnas``, ``median`` over miRNAs of
-        Pearson r with ``lower`` and ``upper``, 95 % limits over animals. The mean of a group, as a
-        prediction, is constant within it and has no correlation there: 0 is what it would be worth.
+        ``scope`` ("all animals", "within age and sex"), ``grade, n_mirnas``; ``median`` over miRNAs of
+        Pearson r with ``lower`` and ``upper``, 95 % limits over animals; ``exchanged``, the median of the
+        same with predictions dealt out anew to the animals, and ``exchanged_upper``, below which 97.5 % of
+        the deals lie; ``group_mean``, the same with the mean of the other animals of one age and sex, as
+        measured, for a prediction. Within groups that mean is no prediction, and NaN.
     """
-    grade = predicted.var["grade"].astype(str)
+    grade, rng = predicted.var["grade"].astype(str), np.random.default_rng(seed)
     donor, group = animals.mirna.obs["donor"], animals.mirna.obs["group"].to_numpy()
     whole = animals.mirna.to_df().astype(np.float64), predicted.to_df().astype(np.float64)
     within = [side - side.groupby(group).transform("mean") for side in whole]
+    orders = [rng.permutation(predicted.n_obs) for _ in range(n_draws)]
+    sums, sizes = (whole[0].groupby(group).transform(how) for how in ("sum", "count"))
+    others = (sums - whole[0]) / (sizes - 1).where(sizes > 1)
     rows = []
     for scope, (truth, guess) in (("all animals", whole), ("within age and sex", within)):
         for one in trust.GRADES:
@@ -113,9 +120,16 @@ def individuals(animals: Animals, predicted: AnnData, n_resamples: int = 200, se
             found = bootstrap.bootstrap_median(
                 truth[names], {MODEL: guess[names]}, donor, n_resamples=n_resamples, seed=seed
             ).iloc[0]
+            dealt = [
+                truth[names].corrwith(guess[names].iloc[order].set_axis(truth.index)).median()
+                for order in orders
+            ]
+            by_group = truth[names].corrwith(others[names]).median() if scope == "all animals" else np.nan
             facts = {name: found[name] for name in ("n_mirnas", "median", "lower", "upper")}
-            rows.append({"scope": scope, "grade": one} | facts)
-    return pd.DataFrame(rows, columns=["scope", "grade", "n_mirnas", "median", "lower", "upper"])
+            facts |= {"exchanged": np.median(dealt), "exchanged_upper": np.quantile(dealt, 0.975)}
+            rows.append({"scope": scope, "grade": one} | facts | {"group_mean": by_group})
+    columns = ["scope", "grade", "n_mirnas", "median", "lower", "upper"]
+    return pd.DataFrame(rows, columns=[*columns, "exchanged", "exchanged_upper", "group_mean"])
 
 
 def counted(predicted: AnnData, min_grade: str) -> pd.Index:

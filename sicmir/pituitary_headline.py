@@ -11,6 +11,8 @@ from anndata import AnnData
 from sicmir import claims, low_coverage, tumour_study
 from sicmir.pituitary_sets import Animals
 
+_LIMITS = ("spearman", "lower", "upper")
+
 
 def first_markers(markers: pd.DataFrame, n: int = 4) -> pd.DataFrame:
     """First miRNAs of each cell type (:func:`sicmir.tumour_study.marker_table`), or one line of text."""
@@ -34,6 +36,25 @@ def first_effects(conditions: pd.DataFrame, n: int = 10) -> pd.DataFrame:
     good = conditions[~conditions["greyed"].astype(bool)]
     columns = ["mirna", "effect", "lower", "upper", "q", "n_case", "n_reference", "grade"]
     return good.sort_values("effect", key=np.abs, ascending=False, kind="stable")[columns].head(n)
+
+
+def cut_down(by_types: pd.DataFrame, by_samples: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Both trials with few genes in one table, each figure with its limits.
+
+    Parameters
+    ----------
+    by_types, by_samples
+        Of :func:`sicmir.low_coverage.summary`.
+    digits
+        Decimals.
+    """
+    found = {"genes": by_types["genes"]}
+    for word, table in (("cell types", by_types), ("ages", by_samples)):
+        rows = [table[name].map(lambda x: f"{x:.{digits}f}".replace("-", "−")) for name in _LIMITS]
+        found[f"{word}: genes"] = table["n_genes"]
+        found[f"{word}: abstained"] = table["abstained"].map(lambda share: f"{share:.0%}")
+        found[f"{word}: Spearman r"] = [f"{r} ({low} to {high})" for r, low, high in zip(*rows, strict=True)]
+    return pd.DataFrame(found)
 
 
 def findings(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
@@ -67,7 +88,7 @@ def findings(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.Data
 
 def beside(controls: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables of :func:`sicmir.cross_species.controls` below each other, by the name of the contrast."""
-    columns = dict(zip(("", "_lower", "_upper"), ("spearman", "lower", "upper"), strict=True))
+    columns = dict(zip(("", "_lower", "_upper"), _LIMITS, strict=True))
     names = {f"effect_spearman{end}": column for end, column in columns.items()}
     table = pd.concat(controls, names=["contrast", "what"]).rename(columns=names).reset_index()
     return table[["contrast", "what", *names.values(), "n_mirnas"]]
@@ -100,7 +121,8 @@ def headline(
     animals: Animals,
     shown: AnnData,
     grades: pd.DataFrame,
-    individuals: pd.DataFrame,
+    singles: pd.DataFrame,
+    called: pd.DataFrame,
     controls: pd.DataFrame,
     identity: pd.DataFrame,
     verdicts: pd.DataFrame,
@@ -114,8 +136,10 @@ def headline(
         Data, :func:`sicmir.low_coverage.report`, and predicted profiles.
     few, by_types, by_samples
         Genes that data were cut down to, and the summaries of both trials.
-    animals, shown, grades, individuals, controls, identity
+    animals, shown, grades, singles, controls, identity
         Animals, their predictions, and the tables of :mod:`sicmir.cross_species`; ``controls`` of the ages.
+    called
+        Of :func:`findings`.
     verdicts
         Of :func:`literature`.
     age
@@ -154,12 +178,14 @@ def headline(
     for kind, table in (("types", by_types), ("samples", by_samples)):
         rows = table.set_index("genes")
         for short, name in names.items():
-            for column in ("spearman", "lower", "upper"):
+            for column in _LIMITS:
                 found[f"{kind}_{short}_{column}"] = float(rows.loc[name, column])
     by_grade = grades[grades["contrast"] == age].set_index("grade")
-    within = individuals[individuals["scope"] == "within age and sex"].set_index("grade")
+    within = singles[singles["scope"] == "within age and sex"].set_index("grade")
+    ages = called.set_index("contrast").loc[age]
+    found |= {"called": ages["predicted"], "confirmed": ages["in both, same sign"], "true": ages["measured"]}
     for grade in ("A", "B"):
-        for column in ("spearman", "lower", "upper"):
+        for column in _LIMITS:
             found[f"age_{grade}_{column}"] = _at(by_grade, grade, column)
         for column in ("median", "lower", "upper"):
             found[f"within_{grade}_{column}"] = _at(within, grade, column)
@@ -175,4 +201,5 @@ def headline(
 
 
 def _at(table: pd.DataFrame, row: str, column: str) -> float:
-    return float(table.loc[row, column]) if row in table.index else float("nan")
+    """An entry rounded as it is quoted, so that a small negative number is 0; NaN where there is none."""
+    return round(float(table.loc[row, column]), 2) + 0.0 if row in table.index else float("nan")

@@ -93,6 +93,19 @@ def test_individuals_are_judged_less_the_mean_of_their_group(animals, predicted)
     expected = within[0].corrwith(within[1]).median()
     assert table.loc[("within age and sex", "A"), "median"] == pytest.approx(expected, abs=1e-4)
     assert expected > 0.5
+    assert table.loc[("within age and sex", "A"), "exchanged_upper"] < 0.3
+    first = animals.mirna.obs_names[0]
+    mates = (group == group[0]) & (animals.mirna.obs_names != first)
+    others = pd.DataFrame(
+        {
+            name: truth[(group == group[i]) & (truth.index != name)].mean()
+            for i, name in enumerate(truth.index)
+        }
+    ).T
+    assert others.loc[first].equals(truth[mates].mean())
+    expected = truth.corrwith(others).median()
+    assert table.loc[("all animals", "A"), "group_mean"] == pytest.approx(expected, abs=1e-4)
+    assert table["group_mean"].isna().sum() == 2  # of two grades, within groups
 
 
 def test_wrong_genes_and_wrong_animals_agree_less(animals, predicted):
