@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import stats as scipy_stats
 
-from sicmir import bootstrap, effect_agreement, low_coverage, pair_study, trust
+from sicmir import bootstrap, effect_agreement, held_out, pair_study, trust
 from sicmir.contrasts import effect_spearman
 from sicmir.errors import DataError
 from sicmir.pituitary_sets import Animals
@@ -25,14 +25,14 @@ HALVES = "half of the animals, measured"
 
 
 def predict(animals: Animals, transform: str = "auto") -> AnnData:
-    """Predict all animals, abstained ones too (:func:`sicmir.low_coverage.outspoken`).
+    """Predict all animals, abstained ones too (:func:`sicmir.held_out.outspoken`).
 
     Returns
     -------
     AnnData
         Samples × the miRNAs that were measured; ``obs`` of both sides, with ``abstained``.
     """
-    found = low_coverage.outspoken(animals.mrna, animals.bundle, transform=transform)
+    found = held_out.outspoken(animals.mrna, animals.bundle, transform)
     shown = found[:, animals.mirna.var_names].copy()
     shown.obs = animals.mirna.obs.join(found.obs[["coverage", "domain_score", "in_domain", "abstained"]])
     return shown
@@ -185,7 +185,7 @@ def controls(
     for draw in range(n_draws):
         wrong = animals.mrna.copy()
         wrong.X[:, measured] = animals.mrna.X[:, rng.permutation(measured)]
-        found = low_coverage.outspoken(wrong, animals.bundle, transform=transform)[:, names]
+        found = held_out.outspoken(wrong, animals.bundle, transform)[:, names]
         rows.append((GENES, draw, spearman(found.X)))
         order = rng.permutation(predicted.n_obs)
         rows.append((ANIMALS, draw, spearman(predicted[order, names].X)))

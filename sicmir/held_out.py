@@ -97,10 +97,14 @@ def without(bundle: Bundle, mrna: AnnData, mirna: AnnData, left_out: np.ndarray)
     )
 
 
-def outspoken(mrna: AnnData, bundle: Bundle, transform: str = "auto") -> AnnData:
-    """Predict all samples, and mark in ``obs["abstained"]`` those that would be abstained."""
-    found = predict(mrna, bundle, transform, abstain=False, progress=False)
-    found.obs["abstained"] = predict(mrna, bundle, transform, progress=False).obs["abstained"]
+def outspoken(mrna: AnnData, bundle: Bundle, transform: str = "auto", min_coverage: float = 0.5) -> AnnData:
+    """Predict all samples, and mark in ``obs["abstained"]`` those that would be abstained.
+
+    For comparisons with what was measured, never for findings.
+    """
+    options = {"min_coverage": min_coverage, "progress": False}
+    found = predict(mrna, bundle, transform, abstain=False, **options)
+    found.obs["abstained"] = predict(mrna, bundle, transform, **options).obs["abstained"]
     return found
 
 

@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from sicmir import cell_agreement, effect_agreement, panel, prediction, trust
 from sicmir.errors import PanelError, ParameterError
+from sicmir.held_out import outspoken
 from sicmir.model import Bundle
 
 MIN_COVERAGE = 0.5
@@ -58,21 +59,6 @@ def abstaining(adata: AnnData, bundle: Bundle, **options: Any) -> AnnData:
     if "in_domain" in found.obs:
         found.obs["in_domain"] = found.obs["in_domain"].to_numpy() & ~few
     found.uns["sicmir"]["min_coverage"] = MIN_COVERAGE
-    return found
-
-
-def outspoken(adata: AnnData, bundle: Bundle, **options: Any) -> AnnData:
-    """Predict every row, and mark in ``obs["abstained"]`` those that would have been abstained.
-
-    For comparisons with what was measured, never for findings.
-
-    Parameters
-    ----------
-    adata, bundle, **options
-        As for :func:`sicmir.predict`, without ``abstain``.
-    """
-    found = prediction.predict(adata, bundle, abstain=False, progress=False, **options)
-    found.obs["abstained"] = prediction.predict(adata, bundle, progress=False, **options).obs["abstained"]
     return found
 
 
@@ -216,7 +202,7 @@ def by_cell_types(
     draws = _draws(len(counted), n_resamples, seed)
     rows = []
     for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
-        found = outspoken(table, bundle, transform=transform, min_coverage=0)
+        found = outspoken(table, bundle, transform, min_coverage=0)
         guess = found.to_df()[counted]
         medians = []
         for columns in (slice(None), *(() if name == RANDOM else draws)):
@@ -261,7 +247,7 @@ def by_samples(
     counted = measured.var_names[trust.at_least(bundle.trust["grade"].reindex(measured.var_names), min_grade)]
     rows = []
     for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
-        found = outspoken(table, bundle, transform=transform, min_coverage=0)
+        found = outspoken(table, bundle, transform, min_coverage=0)
         guess = AnnData(found[:, counted].X, obs=measured.obs, var=found[:, counted].var)
         drawn = effect_agreement.bootstrap(
             measured, guess, counted, **contrast, k=1, n_resamples=n_resamples, seed=seed

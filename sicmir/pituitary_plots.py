@@ -30,7 +30,7 @@ def coverage(report: pd.DataFrame, most: int = 30) -> Figure:
     table = report.head(most)[::-1]
     places = np.arange(len(table))
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.0, 0.3 * len(table) + 1.4), sharey=True, width_ratios=[2, 1]
+        1, 2, figsize=(7.4, 0.3 * len(table) + 1.4), sharey=True, width_ratios=[2, 1]
     )
     left.barh(places, table["coverage"], color=_MEASURED, label="measured")
     left.barh(places, table["coverage"] * table["above_floor"], color=_ABOVE, label="above the floor")
@@ -54,13 +54,16 @@ def degradation(tables: Mapping[str, pd.DataFrame]) -> Figure:
     tables
         Title of a panel → :func:`sicmir.low_coverage.summary`.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(4.9 * len(tables), 2.5), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.1 * len(tables), 2.6), sharey=True, squeeze=False)
     for ax, (title, table) in zip(axes.flat, tables.items(), strict=True):
         for place, row in enumerate(table[::-1].itertuples()):
             colour = {WHOLE: "#333333", FLOORED: "#d55e00", GAPS: "#de8f05"}.get(row.genes, _ABOVE)
             ax.hlines(place, row.lower, row.upper, color=colour, lw=2)
             ax.plot(row.spearman, place, "o", color=colour)
-        ax.set_yticks(range(len(table)), [f"{row.genes} ({row.n_genes})" for row in table[::-1].itertuples()])
+            ax.text(
+                1.02, place, row.n_genes, transform=ax.get_yaxis_transform(), va="center", fontsize="small"
+            )
+        ax.set_yticks(range(len(table)), table["genes"][::-1])
         ax.axvline(0, color="0.8", lw=1, zorder=0)
         ax.set(title=title, ylim=(-0.5, len(table) - 0.5))
     figure.supxlabel("Spearman r of predicted and measured differences", fontsize="medium")
@@ -80,7 +83,7 @@ def by_grade(table: pd.DataFrame, min_grade: str = "B") -> Figure:
     contrasts = list(table["contrast"].unique())
     grades = sorted(table["grade"].unique(), reverse=True)
     figure, axes = plt.subplots(
-        1, max(1, len(contrasts)), figsize=(4.2 * max(1, len(contrasts)), 2.4), sharey=True, squeeze=False
+        1, max(1, len(contrasts)), figsize=(3.8 * max(1, len(contrasts)), 2.4), sharey=True, squeeze=False
     )
     for ax, contrast in zip(axes.flat, contrasts, strict=False):
         for row in table[table["contrast"] == contrast].itertuples():

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from small_cells import bundle
 from small_model import pair, samples
 
-from sicmir import low_coverage, panel, pituitary_plots
+from sicmir import held_out, low_coverage, panel, pituitary_headline, pituitary_plots
 from sicmir.errors import ParameterError
 from sicmir.low_coverage import CHOSEN, FLOORED, GAPS, RANDOM, WHOLE
 
@@ -106,7 +106,7 @@ def cut():
 
 def test_agreement_between_cell_types_is_the_median_over_pairs(cut):
     mrna, mirna, found = cut
-    guess = low_coverage.outspoken(mrna, bundle()).to_df()[mirna.var_names].to_numpy()
+    guess = held_out.outspoken(mrna, bundle()).to_df()[mirna.var_names].to_numpy()
     truth = mirna.X
     expected = [
         spearmanr(truth[a] - truth[b], guess[a] - guess[b]).statistic
@@ -131,4 +131,11 @@ def test_draws_are_summed_up_with_their_range(cut):
     assert table.loc[WHOLE, "lower"] == found.loc[0, "lower"]
     assert table["n_genes"].dtype.kind == "i"
     figure = pituitary_plots.degradation({"one": table.reset_index(), "other": table.reset_index()})
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == f"{WHOLE} (977)"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == table.index[::-1].tolist()
+    assert [text.get_text() for text in figure.axes[1].texts] == table["n_genes"].astype(str)[::-1].tolist()
+    printed = pituitary_headline.cut_down(table.reset_index(), table.reset_index())
+    whole = table.loc[WHOLE]
+    assert printed.loc[0, "ages: genes"] == 977
+    assert printed.loc[0, "cell types: Spearman r"] == "{:.2f} ({:.2f} to {:.2f})".format(
+        *whole[["spearman", "lower", "upper"]]
+    ).replace("-", "−")
