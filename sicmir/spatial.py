@@ -125,8 +125,3 @@ def contrast(
             "greyed": facts["greyed"].to_numpy(),
         }
     )
-
-
-def expressed(predicted: pd.DataFrame, mirnas: list[str]) -> pd.DataFrame:
-    """Regions (rows of ``predicted``) as columns, the chosen miRNAs as rows, log2(RPM+1)."""
-    return predicted[mirnas].T.rename_axis("mirna").rename_axis(None, axis=1).reset_index()

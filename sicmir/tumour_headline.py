@@ -99,7 +99,6 @@ def headline(
     names: pd.DataFrame,
     bundle: Bundle,
     predicted: AnnData,
-    markers: pd.DataFrame,
     judged: pd.DataFrame,
     shares: pd.DataFrame,
     orders: pd.DataFrame,
@@ -120,15 +119,14 @@ def headline(
         The model.
     predicted
         Pools, abstained ones among them.
-    markers, judged, shares, orders, conditions, windows, verdicts, labels
-        Of :func:`sicmir.tumour_contrasts.markers`, :func:`sicmir.marker_agreement.signs`, ``shares`` and
-        ``renamed``, :func:`sicmir.tumour_contrasts.told`, the predicted windows,
-        :func:`sicmir.tumour_claims.literature`
+    judged, shares, orders, conditions, windows, verdicts, labels
+        Of :func:`sicmir.marker_agreement.signs`, ``shares`` and ``renamed``,
+        :func:`sicmir.tumour_contrasts.told`, the predicted windows, :func:`sicmir.tumour_claims.literature`
         and :func:`sicmir.tumour_study.told_of_labels`.
     """
-    agree, n = marker_agreement.share(judged, "A")
     agree_b, n_b = marker_agreement.share(judged, "B")
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
+    own = cohorts.get(tumour_study.PANCREATIC, 0)
     counts = claims.counts(verdicts)
     by_interval = shares.set_index("interval")
     whole = by_interval.loc[marker_agreement.ALL]
@@ -136,40 +134,42 @@ def headline(
     others = orders["share"].iloc[1:]
     unnamed = names.loc[names["cell_type"] == cell_annotation.UNASSIGNED, "n_cells"].sum()
     return {
-        "trained_on": "" if tumour_study.PANCREATIC in cohorts else "not",
+        "trained_on": "were" if own else "were not" if cohorts else "are not known to be",
         "n_barcodes": int(quality["barcodes"].sum()),
         "n_cells": int(quality["cells"].sum()),
         "n_donors": len(quality),
-        "n_clusters": len(names),
         "n_unassigned": int(unnamed),
         "n_pools": predicted.n_obs,
         "n_predicted": int((~predicted.obs["abstained"]).sum()),
         "n_abstained": int(predicted.obs["abstained"].sum()),
         "n_outside": int((~predicted.obs["in_domain"] & ~predicted.obs["abstained"]).sum()),
-        "n_tested_types": int(markers.groupby("cell_type", observed=True)["tested"].any().sum()),
-        "n_findings": int(markers["finding"].sum()),
-        "sign_agree": agree,
-        "sign_n": n,
-        "sign_share": agree / n if n else float("nan"),
-        "sign_lower": float(whole["lower"]),
-        "sign_upper": float(whole["upper"]),
+        "sign_agree": int(whole["agree"]),
+        "sign_n": int(whole["n"]),
+        "sign_share": _percent(whole["share"]),
+        "sign_lower": _percent(whole["lower"]),
+        "sign_upper": _percent(whole["upper"]),
         "sign_n_clusters": int(whole["n_clusters"]),
         "sign_told_agree": int(told["agree"]),
         "sign_told_n": int(told["n"]),
         "sign_untold_agree": int(untold["agree"]),
         "sign_untold_n": int(untold["n"]),
-        "sign_share_b": agree_b / n_b if n_b else float("nan"),
+        "sign_share_b": _percent(agree_b / n_b if n_b else float("nan")),
         "sign_n_b": n_b,
         "sign_place": marker_agreement.place(orders),
         "n_orders": len(orders),
-        "sign_others": float(others.median()) if len(others) else float("nan"),
-        "sign_best_other": float(others.max()) if len(others) else float("nan"),
+        "sign_others": _percent(others.median()),
+        "sign_best_other": _percent(others.max()),
         "conditions": conditions,
         "n_windows": windows.n_obs,
-        "windows_abstained": float(windows.obs["abstained"].mean()),
+        "windows_abstained": _percent(windows.obs["abstained"].mean()),
         "claims_agree": counts["agrees"],
         "claims_disagree": counts["disagrees"],
         "claims_open": counts["cannot_tell"],
         "n_claims": len(verdicts),
         "labels": labels,
     }
+
+
+def _percent(share: float) -> str:
+    """A share in words; a dash where there is none."""
+    return "–" if pd.isna(share) else f"{share:.0%}"

@@ -1,5 +1,7 @@
 """The chapter on pancreatic tumours: data, steps on toy cells, and the page on a file of one's own."""
 
+from dataclasses import replace
+
 import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
@@ -159,6 +161,72 @@ def test_spots_of_a_file(tmp_path):
     assert found.obs["region"].iloc[0] == ""
     with pytest.raises(DataError, match="no column 'region'"):
         tumour_sets.load_spots(tumour_sets.toy_model(0), str(tmp_path / "spots.h5ad"))
+
+
+def test_what_the_page_quotes_is_in_its_tables(toy, predicted):
+    """Every figure again, from tables in which no two of them are alike."""
+    pools = predicted[0].copy()
+    pools.obs["abstained"] = np.arange(pools.n_obs) < 3
+    pools.obs["in_domain"] = np.arange(pools.n_obs) >= 8  # 3 of these 8 are abstained
+    quality = pd.DataFrame({"barcodes": [70, 50], "cells": [40, 21]})
+    names = pd.DataFrame({"n_cells": [30, 17, 14], "cell_type": ["type A", UNASSIGNED, UNASSIGNED]})
+    signs = [*"AAAAAAAA", *"BBBBB", *"CC"]
+    judged = pd.DataFrame(
+        {
+            "cell_type": "type A",
+            "mirna": [f"m{i}" for i in range(15)],
+            "grade": signs,
+            "agrees": [True] * 5 + [False] * 3 + [True, True, True, False, True] + [False] * 2,
+            "lower": [1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, np.nan, *[1.0] * 7],
+            "upper": [2.0] * 7 + [np.nan] + [2.0] * 7,
+        }
+    )
+    shares = marker_agreement.shares(judged, pd.Series(dtype=str))
+    orders = pd.DataFrame({"share": [0.625, 0.1, 0.7, 0.4]})
+    windows = ad.AnnData(obs=pd.DataFrame({"abstained": [True, False, False, False]}, list("abcd")))
+    verdicts = pd.DataFrame({"verdict": ["agrees"] * 4 + ["disagrees"] * 2 + ["cannot tell"] * 5})
+    given = (judged, shares, orders, "conditions", windows, verdicts, "labels")
+    found = tumour_headline.headline(quality, names, toy[3], pools, *given)
+    limits = shares.set_index("interval").loc["all", ["lower", "upper"]]
+    assert found == {
+        "trained_on": "were not",
+        "n_barcodes": 120,
+        "n_cells": 61,
+        "n_donors": 2,
+        "n_unassigned": 31,
+        "n_pools": pools.n_obs,
+        "n_predicted": pools.n_obs - 3,
+        "n_abstained": 3,
+        "n_outside": 5,
+        "sign_agree": 5,
+        "sign_n": 8,
+        "sign_share": "62%",
+        "sign_lower": f"{limits['lower']:.0%}",
+        "sign_upper": f"{limits['upper']:.0%}",
+        "sign_n_clusters": 8,
+        "sign_told_agree": 3,
+        "sign_told_n": 4,
+        "sign_untold_agree": 2,
+        "sign_untold_n": 3,
+        "sign_share_b": "80%",
+        "sign_n_b": 5,
+        "sign_place": 2,
+        "n_orders": 4,
+        "sign_others": "40%",
+        "sign_best_other": "70%",
+        "conditions": "conditions",
+        "n_windows": 4,
+        "windows_abstained": "25%",
+        "claims_agree": 4,
+        "claims_disagree": 2,
+        "claims_open": 5,
+        "n_claims": 11,
+        "labels": "labels",
+    }
+    assert limits["lower"] < 0.4 < 0.8 < limits["upper"]
+    for cohorts, told in (({"PAAD": 9}, "were"), ({}, "are not known to be")):
+        other = replace(toy[3], card={"training_data": {"cohorts": cohorts}})
+        assert tumour_headline.headline(quality, names, other, pools, *given)["trained_on"] == told
 
 
 def principal_plane(clustered, seed=0):
