@@ -1,4 +1,4 @@
-"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``explorer``, ``list``, ``remove`` and ``check``."""
+"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``explorer``, ``list``, ``remove``, ``check``."""
 
 from __future__ import annotations
 
@@ -148,12 +148,15 @@ def explorer(
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="Say on every page that the cells are made up.")
     ] = False,
+    across: Annotated[
+        Literal["random", "fixed"], typer.Option(help="How markers are combined over data sets.")
+    ] = "random",
     store: Store = "",
 ) -> None:
     """Write the atlas as static pages, to be opened from disk or put on any web server."""
     from sicmir.atlas.explorer import write
 
-    page = write(store, out, title=title, back=back, synthetic=synthetic)
+    page = write(store, out, title=title, back=back, synthetic=synthetic, across=across)
     typer.echo(f"Open {page} in a browser.")
 
 

@@ -91,7 +91,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
     atlas, by
         As for :func:`expression`.
     gene
-        Current symbol.
+        Current symbol; "" for all.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
         shown=", ".join(["gene", *_columns(by)]),
         table="genes",
         means="avg(expression) AS expression",
-        chosen="gene = $gene",
+        chosen="gene = $gene OR $gene = ''",
         value="expression",
         more="",
     )
@@ -122,7 +122,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
 
 
 def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
-    """List the miRNAs that a gene is a target of.
+    """List the miRNAs that a gene, or each gene for "", is a target of.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
         ``mirna, gene, evidence`` and how far each miRNA can be believed, best first; no rows for none.
     """
     found = atlas.sql(
-        "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene ORDER BY mirna",
+        "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene OR $gene = '' ORDER BY mirna",
         {"gene": gene.strip().upper()},
     )
     return found.join(atlas.trust, on="mirna").sort_values(["grade", "mirna"], ignore_index=True)

@@ -1,0 +1,135 @@
+"""The explorer: an atlas as static pages that work from any web server, and from disk without a network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from importlib import resources
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from tqdm import tqdm
+
+from sicmir import __version__, paths
+from sicmir.atlas import record as records
+from sicmir.atlas import shards, store
+from sicmir.atlas.query import Atlas
+from sicmir.errors import ParameterError
+from sicmir.trust import GRADES
+
+PAGES = ("index.html", "explorer.css", "load.js", "table.js", "draw.js", "views.js", "explorer.js")
+"""Files of the package that are the same for every atlas."""
+
+
+def write(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    title: str = "miRNA atlas",
+    back: str = "",
+    synthetic: bool = False,
+    across: Literal["random", "fixed"] = "random",
+    progress: bool = True,
+) -> Path:
+    """Write the explorer of an atlas.
+
+    The pages hold what :mod:`sicmir.atlas.expression`, :mod:`sicmir.atlas.meta` and
+    :mod:`sicmir.atlas.links` answer, rounded, cut to :mod:`sicmir.atlas.shards`: a page loads the index and
+    the shard it shows. The folder appears when it is whole. The same store and version give the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Of the store; "" takes that of the environment variable ``SICMIR_ATLAS``.
+    out
+        Folder to write. An explorer that is there is replaced; any other folder is refused, unless empty.
+    title
+        Heading of the pages.
+    back
+        Address of a page that they link back to, such as ``../index.html``; "" for none.
+    synthetic
+        Whether the cells are made up. A synthetic model is told without it.
+    across
+        How markers are combined over data sets, as for :func:`sicmir.atlas.meta.markers`.
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    The first page.
+
+    Raises
+    ------
+    ParameterError
+        If there is no folder, or ``out`` holds something else.
+    ReadError
+        If the store is empty or damaged.
+    WriteError
+        If the pages cannot be written.
+    """
+    place = Path(out).expanduser().resolve()
+    _check_out(place)
+    source = paths.atlas(folder)
+    with Atlas(source) as atlas:
+        checksums = [
+            records.read_record(store.partition(source, name))["sha256"] for name in atlas.registry["dataset"]
+        ]
+        stamp = hashlib.sha256(" ".join([__version__, *checksums]).encode()).hexdigest()[:12]
+        made = shards.profiles(atlas)
+        level = atlas.model["interval_level"]
+        facts = {
+            "title": title,
+            "back": back,
+            "synthetic": synthetic or bool(atlas.model["synthetic"]),
+            "model": atlas.model["id"],
+            "level": atlas.model["level"],
+            "interval": None if level is None else round(100 * level),
+            "across": across,
+            "version": __version__,
+            "grades": {grade.grade: grade.meaning for grade in GRADES.values()},
+        }
+        parts = chain(
+            [("index", shards.index(atlas, made, facts))],
+            shards.mirna_shards(atlas, made),
+            shards.cell_type_shards(atlas, across),
+            shards.gene_shards(atlas),
+        )
+        shown = tqdm(parts, desc="Explorer", unit="shard", disable=not progress)
+        with paths.writing(place):
+            _write(place, stamp, shown)
+    return place / "index.html"
+
+
+def _check_out(place: Path) -> None:
+    if place.exists() and not (place.is_dir() and (_is_explorer(place) or not any(place.iterdir()))):
+        raise ParameterError(
+            f"{place} is there and is no explorer; nothing was written. Name a new folder, or an empty one."
+        )
+
+
+def _is_explorer(place: Path) -> bool:
+    return (place / "index.html").is_file() and (place / "shards" / "index.js").is_file()
+
+
+def _write(place: Path, stamp: str, parts: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Write all files to a folder beside the place, then move it there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    mark = uuid4().hex[:8]
+    fresh, old = (place.with_name(f".{place.name}.{mark}.{kind}") for kind in ("new", "old"))
+    try:
+        (fresh / "shards").mkdir(parents=True)
+        web = resources.files("sicmir.atlas") / "web"
+        for name in PAGES:
+            (fresh / name).write_bytes((web / name).read_bytes())
+        for key, tables in parts:
+            text = shards.script(key, stamp, tables)
+            (fresh / "shards" / f"{key}.js").write_text(text, encoding="ascii", newline="\n")
+        _check_out(place)
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
+    finally:
+        for path in (fresh, old):
+            paths.remove(path)
