@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from sicmir import __version__
 from sicmir.atlas.commands import app as atlas
-from sicmir.cli_options import Pairs, columns, in_options
+from sicmir.cli_options import Pairs, columns, in_options, refuse_given
 from sicmir.errors import SicmirError
 
 
@@ -215,6 +215,8 @@ def predict(
     options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
     options |= {"missing": missing}
     try:
+        if not by and not summarise:
+            refuse_given(context, ("min_cells", "missing"), "pools (by) and groups (summarise)")
         done = predict_file(source, out, model, transform, columns(by), columns(summarise), **options)
     except SicmirError as error:
         raise type(error)(in_options(str(error), context)) from error

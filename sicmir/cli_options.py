@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 
 import typer
+from click.core import ParameterSource
 from typer.core import TyperCommand
+
+from sicmir.errors import ParameterError
 
 
 class Pairs(TyperCommand):
@@ -42,7 +46,30 @@ def in_options(text: str, context: typer.Context) -> str:
         text = given.sub(lambda found, to=option: f"{to} {shlex.quote(found[1] or found[2] or '')}", text)
         if "_" in name:
             text = re.sub(rf"\b{name}\b", option, text)
-    return text.replace("(by)", "(--by)")
+    return text.replace("(by)", "(--by)").replace("(summarise)", "(--summarise)")
+
+
+def refuse_given(context: typer.Context, names: Sequence[str], meant: str) -> None:
+    """Refuse options that do nothing in this call.
+
+    Parameters
+    ----------
+    context
+        Of the call.
+    names
+        Of the parameters.
+    meant
+        What they are for.
+
+    Raises
+    ------
+    ParameterError
+        If one of them was given.
+    """
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if given and parameter.name in names:
+            raise ParameterError(f"{parameter.opts[0]} is for {meant}; ask for these, or leave it out.")
 
 
 def columns(texts: list[str] | None) -> list[str]:

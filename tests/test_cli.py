@@ -284,6 +284,8 @@ def test_messages_of_predict_name_the_options_of_the_command(counts, model, tmp_
         (("cells.h5ad", "o.h5ad", "--by", "cohort", "--min-cells", "0"), "--min-cells 0: expected 1 or more"),
         (("logs.h5ad", "o.h5ad", "--by", "cohort"), "as --units 'log1p(CP10K)', or --units 'log2(x + 1)'"),
         (("logs.h5ad", "o.h5ad", "--by", "cohort"), "take --transform rank"),
+        (("cells.h5ad", "o.h5ad", "--min-cells", "9"), "--min-cells is for pools (--by) and groups (--summ"),
+        (("cells.h5ad", "o.h5ad", "--missing", "drop"), "--missing is for pools"),
         (("cells.h5ad", "o.h5ad", "--layer", "x"), "--layer x: there is no such matrix"),
     ):
         source, target, *options = arguments
