@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -90,6 +91,7 @@ def build(
             for page in pages.values():
                 _write_placeholder(page, root)
             _render(book)
+            add_explorer(pages, root)
     except Timeout:
         raise PageError("Another build of the book is running; wait for it to end.") from None
     return Built(book / "_build" / "html" / "index.html", tuple(runs), failures)
@@ -105,6 +107,23 @@ def reachable() -> str:
     except FetchError as error:
         return f"{AUTO}: {type(error).__name__}"
     return f"{AUTO}: at hand"
+
+
+def add_explorer(pages: Mapping[str, Page], root: Path) -> Path | None:
+    """Copy the explorer that a page left among its results (``explorer/``) into the rendered book.
+
+    Returns
+    -------
+    Its folder in the book, or None if no page has one; an older one is removed.
+    """
+    place = root / "book" / "_build" / "html" / "explorer"
+    paths.remove(place)
+    for page in pages.values():
+        made = root / "results" / page.id / "explorer"
+        if made.is_dir():
+            shutil.copytree(made, place)
+            return place
+    return None
 
 
 def data_page(manifest: Manifest, pages: Mapping[str, Page]) -> str:

@@ -75,6 +75,19 @@ def test_a_book_is_built_around_a_page_that_fails(root, capsys):
         assert str(root) not in page.read_text()
 
 
+def test_the_explorer_of_a_page_is_part_of_the_book(root):
+    known = pages.load_pages(root)
+    site = root / "book" / "_build" / "html"
+    assert book.add_explorer(known, root) is None
+    made = root / "results" / "11_second" / "explorer"
+    (made / "shards").mkdir(parents=True)
+    (made / "shards" / "index.js").write_text("new")
+    (site / "explorer").mkdir(parents=True)
+    (site / "explorer" / "old.js").write_text("old")
+    assert book.add_explorer(known, root) == site / "explorer"
+    assert [path.name for path in (site / "explorer").rglob("*.js")] == ["index.js"]
+
+
 def test_a_warning_of_sphinx_is_refused_with_its_place(tmp_path):
     (tmp_path / "_config.yml").write_text("title: t\nexecute: {execute_notebooks: 'off'}\n")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
