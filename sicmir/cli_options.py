@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Sequence
 
 import typer
-from click.core import ParameterSource
 from typer.core import TyperCommand
 
 from sicmir.errors import ParameterError
@@ -67,8 +66,8 @@ def refuse_given(context: typer.Context, names: Sequence[str], meant: str) -> No
         If one of them was given.
     """
     for parameter in context.command.params:
-        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-        if given and parameter.name in names:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
             raise ParameterError(f"{parameter.opts[0]} is for {meant}; ask for these, or leave it out.")
 
 
