@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sicmir.counted_mirnas import counted_mirnas
+from sicmir.errors import DataError
 from sicmir.plots import METHOD_COLOURS, cohort_styles
 from sicmir.published_cells import OURS, THEIRS
 from sicmir.study_effect import KINDS
@@ -53,7 +54,14 @@ def plane(pools: AnnData, min_grade: str = "") -> Figure:
         Pools × miRNAs, none abstained; ``obs``: ``cell_type, study``.
     min_grade
         Worst grade that counts; "" for all.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two pools.
     """
+    if pools.n_obs < 2:
+        raise DataError(f"Expected two pools or more that were predicted, found {pools.n_obs}.")
     counted, _ = counted_mirnas(pools, min_grade)
     values = pools.to_df().to_numpy(dtype=float)[:, counted]
     values -= values.mean(axis=0)

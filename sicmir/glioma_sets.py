@@ -1,7 +1,6 @@
 """The data of the chapter on glioblastoma: cells of several studies, pseudobulks, libraries, vesicles.
 
-No public set at hand holds all cell types of a glioblastoma with all genes. Malignant cells, macrophages and
-the other cells therefore come from three studies, which is told on the page, and what it does is measured.
+No public set at hand holds all cell types of a glioblastoma with all genes: they come from three studies.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ _TOY_NOISE = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Pseudobulks:
-    """Pseudobulks with predictions that were published for them, and measured libraries of the same types.
+    """Pseudobulks with predictions that were published for them, and measured libraries of their types.
 
     Attributes
     ----------
@@ -128,12 +127,11 @@ def load_studies(
     Raises
     ------
     DataError
-        If a column or the condition is not there, or no cell has all labels.
+        If a column or the condition is not there, no cell has all labels, or there is one cell type.
     ManifestError, FetchError, ReadError
         As :func:`sicmir.data.load`.
     """
-    dataset = str(dataset)
-    if dataset == "auto":
+    if (dataset := str(dataset)) == "auto":
         return or_toy(lambda: load_studies(ASSEMBLED), lambda: load_studies("toy", seed=seed))
     if dataset == "toy":
         cells = toy_crosstalk_cells(seed)[0].copy()
@@ -141,12 +139,12 @@ def load_studies(
         return {"toy": cells}
     if dataset == ASSEMBLED or dataset in STUDIES:
         names = list(STUDIES) if dataset == ASSEMBLED else [dataset]
-        return {name: _study(name, dataset) for name in names}
+        return _checked(dataset, {name: _study(name, dataset) for name in names})
     found = data.load(dataset)
     if not isinstance(found, ad.AnnData):
         raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
-    wanted = {"cell_type": cell_type_key, "donor": donor_key, "study": study_key, "condition": condition_key}
-    cells = cell_sets.labelled(found, wanted)
+    keys = {"cell_type": cell_type_key, "donor": donor_key, "study": study_key, "condition": condition_key}
+    cells = cell_sets.labelled(found, keys)
     if condition:
         there = sorted(cells.obs["condition"].unique())
         if condition not in there:
@@ -156,7 +154,8 @@ def load_studies(
         cells = cells[(cells.obs["condition"] == condition).to_numpy()].copy()
     cells.obs["patient"] = cells.obs["donor"]
     names = cells.obs["study"].unique()
-    return {str(name): cells[(cells.obs["study"] == name).to_numpy()].copy() for name in names}
+    parts = {str(name): cells[(cells.obs["study"] == name).to_numpy()].copy() for name in names}
+    return _checked(dataset, parts)
 
 
 def is_toy(studies: Mapping[str, ad.AnnData]) -> bool:
@@ -224,6 +223,13 @@ def _synthetic(bundle: Bundle) -> bool:
     return bool(bundle.card.get("training_data", {}).get("synthetic", False))
 
 
+def _checked(dataset: str, studies: dict[str, ad.AnnData]) -> dict[str, ad.AnnData]:
+    kinds = {str(kind) for cells in studies.values() for kind in cells.obs["cell_type"]}
+    if len(kinds) < 2:  # before anything is computed
+        raise DataError(f"{dataset}: crosstalk needs two cell types or more; all cells are {kinds.pop()!r}.")
+    return studies
+
+
 def _study(name: str, unit: str) -> ad.AnnData:
     if name == "glioma":
         cells, labels = data.load(name).values()
@@ -234,10 +240,8 @@ def _study(name: str, unit: str) -> ad.AnnData:
         cells = cell_references.brain_cells() if name == "brain" else data.load(name)
     kinds = cells.obs["cell_type"].astype(str).map(STUDIES[name])
     cells = cells[kinds.notna().to_numpy()].copy()
-    patient = cells.obs["donor"].astype(str).to_numpy()
-    cells.obs = pd.DataFrame(
-        {"cell_type": kinds.dropna(), "patient": patient, "donor": unit, "study": name}, cells.obs_names
-    )
+    cells.obs = cells.obs.rename(columns={"donor": "patient"})[["patient"]]
+    cells.obs = cells.obs.assign(cell_type=kinds.dropna(), donor=unit, study=name)
     return cells
 
 
@@ -248,7 +252,7 @@ def _published(bundle: Bundle) -> Pseudobulks:
     if not mrna.obs_names.equals(theirs.obs_names):
         raise DataError(f"{PUBLISHED}: pseudobulks and predictions should have the same names.")
     kinds = mrna.obs_names.str.replace(r"_bootstrap_\d+$", "", regex=True)
-    mrna.obs["cell_type"] = pd.Index(kinds).map(lambda name: _LABELS.get(name, name.lower())).to_numpy()
+    mrna.obs["cell_type"] = [_LABELS.get(name, name.lower()) for name in kinds]
     sources = [part.uns["sicmir"]["sources"] for part in (mrna, theirs)]
     mrna.uns["sicmir"]["sources"] = pd.concat(sources, ignore_index=True).rename(index=str)
     published = theirs.to_df()

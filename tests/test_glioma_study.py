@@ -15,6 +15,7 @@ from sicmir import (
     data,
     ev,
     glioma_headline,
+    glioma_plots,
     glioma_sets,
     glioma_study,
     paths,
@@ -109,6 +110,9 @@ def test_a_file_with_columns_of_its_own(tmp_path):
     assert {name: part.n_obs for name, part in sick.items()} == {"x": 2, "y": 1}
     with pytest.raises(DataError, match="no cell has the condition 'ill'; there are sick, well"):
         glioma_sets.load_studies(tmp_path / "mine.h5ad", **columns, condition_key="state", condition="ill")
+    with pytest.raises(DataError, match="two cell types or more; all cells are '1'"):
+        ad.AnnData(np.ones((4, 3), np.float32), obs=obs.assign(kind="1")).write_h5ad(tmp_path / "one.h5ad")
+        glioma_sets.load_studies(tmp_path / "one.h5ad", **columns)
     with pytest.raises(DataError, match="obs has no column 'type'"):
         glioma_sets.load_studies(tmp_path / "mine.h5ad", cell_type_key="type")
 
@@ -269,6 +273,14 @@ def test_places_of_rows_and_of_published_transfers(toy):
     found = glioma_headline.transfers(published, table)
     assert found["place"].tolist() == [f"3 of {len(first)}", "not predicted under a mature name"]
     assert found["published"].str.contains(r"doi 10\.").all()
+
+
+def test_a_plane_needs_two_pools(toy):
+    figure = glioma_plots.plane(toy[1][:2].copy(), "B")
+    assert len([points for points in figure.axes[0].collections if len(points.get_offsets())]) == 2
+    plt.close(figure)
+    with pytest.raises(DataError, match="two pools or more that were predicted, found 1"):
+        glioma_plots.plane(toy[1][:1].copy(), "B")
 
 
 def test_names_exchanged_leave_the_right_order_first(bulks):
