@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from sicmir import cli, stats
 from sicmir.atlas import meta
 from sicmir.atlas.answers import answer, write_answer
+from sicmir.atlas.combine import combine
 from sicmir.atlas.expression import expression, gene_expression, targeting
 from sicmir.atlas.links import network as links
 from sicmir.atlas.query import TRUST_COLUMNS, Atlas
@@ -181,7 +182,7 @@ def test_differences_are_combined_by_random_effects(spread):
         table = pd.DataFrame(
             {"mirna": "a", "effect": effects, "se": errors, "se_total": 2 * errors, "df": 4.0}
         )
-        (found,) = meta.combine(table.assign(n_donors=3), ["mirna"]).itertuples()
+        (found,) = combine(table.assign(n_donors=3), ["mirna"]).itertuples()
         expected = by_hand(effects, errors)
         np.testing.assert_allclose(
             [found.effect, found.lower, found.upper, found.p, found.tau2], expected, atol=1e-9
@@ -199,20 +200,20 @@ def test_differences_are_combined_by_random_effects(spread):
 def test_fixed_effects_are_of_the_data_sets_at_hand():
     effects, errors = np.array([1.0, 3.0, 2.0]), np.array([0.5, 1.0, 0.7])
     table = pd.DataFrame({"mirna": "a", "effect": effects, "se": errors, "se_total": errors})
-    (found,) = meta.combine(table.assign(df=[3.0, 4.0, 5.0], n_donors=3), ["mirna"], "fixed").itertuples()
+    (found,) = combine(table.assign(df=[3.0, 4.0, 5.0], n_donors=3), ["mirna"], "fixed").itertuples()
     w = 1 / errors**2
     assert found.effect == pytest.approx((w * effects).sum() / w.sum())
     assert found.p == pytest.approx(2 * student.sf(found.effect * np.sqrt(w.sum()), 12))
     assert found.upper == pytest.approx(found.effect + student.ppf(0.975, 12) / np.sqrt(w.sum()))
     with pytest.raises(ParameterError, match="expected 'random' or 'fixed'"):
-        meta.combine(table, ["mirna"], "mixed")
+        combine(table, ["mirna"], "mixed")
 
 
 def test_one_data_set_and_none_that_was_tested():
     table = pd.DataFrame({"mirna": ["a", "b", "b", "c"], "effect": [2.0, 1.0, 4.0, np.nan]})
     table = table.assign(n_donors=[5, 1, 2, 0])
     table.loc[0, ["se", "se_total", "df"]] = [0.5, 1.0, 6.0]
-    one, none, nothing = meta.combine(table, ["mirna"]).itertuples()
+    one, none, nothing = combine(table, ["mirna"]).itertuples()
     assert one.p == pytest.approx(2 * student.sf(4, 6))
     assert one.upper == pytest.approx(2 + student.ppf(0.975, 6) * 0.5)
     assert (one.n_datasets, one.n_untested, one.exceeds_error) == (1, 0, False)

@@ -18,7 +18,9 @@ Hidden names (``.lock``, ``.dataset=NAME.part``) belong to runs that add a data 
 Rooms, in the order of the data: :mod:`~sicmir.atlas.labels`, :mod:`~sicmir.atlas.identity`,
 :mod:`~sicmir.atlas.pools`, :mod:`~sicmir.atlas.summaries`, :mod:`~sicmir.atlas.contents`,
 :mod:`~sicmir.atlas.tables`, :mod:`~sicmir.atlas.record`, :mod:`~sicmir.atlas.store` (what is moved when),
-:mod:`~sicmir.atlas.add`, :mod:`~sicmir.atlas.check`; and to ask: :mod:`~sicmir.atlas.query` (the tables in
-DuckDB), :mod:`~sicmir.atlas.expression`, :mod:`~sicmir.atlas.meta`, :mod:`~sicmir.atlas.links`,
-:mod:`~sicmir.atlas.answers`; :mod:`~sicmir.atlas.commands`.
+:mod:`~sicmir.atlas.add`, :mod:`~sicmir.atlas.check`. To ask: :mod:`~sicmir.atlas.query` (the tables in
+DuckDB), :mod:`~sicmir.atlas.expression`, :mod:`~sicmir.atlas.combine`, :mod:`~sicmir.atlas.meta`,
+:mod:`~sicmir.atlas.links`, :mod:`~sicmir.atlas.answers`, :mod:`~sicmir.atlas.commands`. Static pages:
+:mod:`~sicmir.atlas.shards`, :mod:`~sicmir.atlas.explorer`. The chapter: :mod:`~sicmir.atlas.at_hand`,
+:mod:`~sicmir.atlas.study`, :mod:`~sicmir.atlas.agreement`, :mod:`~sicmir.atlas.figures`.
 """

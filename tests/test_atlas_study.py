@@ -1,0 +1,219 @@
+"""The chapter on the atlas: its data sets, agreement with measurement, the page on toy and on a file."""
+
+import anndata as ad
+import atlas_store
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import small_cells
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+from scipy.stats import spearmanr
+
+from sicmir import cell_references, data, panel, paths
+from sicmir.atlas import agreement, at_hand, figures, labels, study
+from sicmir.atlas.query import Atlas
+from sicmir.errors import DataError, UnreachableError
+
+NOTEBOOK = paths.project() / "notebooks" / "40_atlas.ipynb"
+TYPES = ["type A", "type B", "type C", "type D"]
+
+
+def run_page(parameters):
+    """Names that the page leaves behind."""
+    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
+    page: dict = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
+            plt.close("all")
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page on toy data; its store is asked further."""
+    out = tmp_path_factory.mktemp("page")
+    page = run_page({"dataset": "toy", "n_resamples": 50, "out_dir": str(out)})
+    with Atlas(out / "store") as page["opened"]:
+        yield page
+
+
+def test_the_page_on_toy_finds_what_was_planted(page):
+    found, truth = page["found"], at_hand.toy_cells().measured
+    assert (found["n_datasets"], found["n_cell_types"], found["n_donors"]) == (2, 4, 12)
+    assert found["n_predicted"] >= 46
+    means = truth.to_df().groupby(truth.obs["cell_type"].to_numpy()).mean()
+    effects = (means - (means.sum() - means) / 3).stack()  # noqa: PD013
+    markers = page["markers"][page["markers"]["finding"]]
+    planted = effects.loc[list(zip(markers["cell_type"], markers["mirna"], strict=True))].to_numpy()
+    assert len(markers) > 20
+    assert (np.sign(planted) == np.sign(markers["effect"])).mean() > 0.95
+    assert spearmanr(planted, markers["effect"])[0] > 0.9
+    assert set(page["top"]["cell_type"]) == set(TYPES)
+
+
+def test_nothing_is_found_where_nothing_was_planted(page):
+    assert page["contrast_told"] == "toy disease against normal (disease)"
+    contrast = page["contrast"]
+    assert contrast["p"].notna().sum() > 100
+    assert contrast["finding"].sum() <= 0.02 * len(contrast)
+
+
+def test_predictions_agree_with_what_was_planted(page):
+    assert len(page["judged"]) == 12
+    assert (page["judged"]["lower"] > 0).all()
+    assert page["found"]["between"] > 0.8
+    assert page["found"]["same_sign"] > 0.9
+    assert page["found"]["place"] == 1
+    assert {path.name for path in page["out"].iterdir()} >= {"store", "markers.csv", "agreement.csv"}
+    assert pd.read_csv(page["out"] / "markers.csv").shape == page["markers"].shape
+
+
+def test_agreement_is_that_of_differences(page):
+    measured, predicted = page["measured"], page["predicted"]
+    judged = page["judged"].iloc[0]
+    own = measured[measured.obs["source"] == judged["source"]].to_df()
+    kept = own.columns[own.max() >= np.log2(101)]
+    assert judged["n_mirnas"] == len(kept)
+    a, b = judged["cell_type_a"], judged["cell_type_b"]
+    known = (own.loc[a] - own.loc[b])[kept]
+    told = (predicted.loc[a] - predicted.loc[b])[kept]
+    assert judged["spearman"] == pytest.approx(spearmanr(known, told)[0], abs=1e-6)
+    large = known.abs() >= 1
+    assert judged["n_large"] == large.sum()
+    assert judged["same_sign"] == pytest.approx((np.sign(known) == np.sign(told))[large].mean())
+    exchanged = predicted.rename(index={a: b, b: a})
+    worse = agreement.agreement(measured, exchanged, n_resamples=5)
+    assert worse["spearman"].iloc[0] == pytest.approx(-judged["spearman"], abs=1e-6)
+
+
+def test_predicted_types_are_means_over_donors(page):
+    predicted, opened = page["predicted"], page["opened"]
+    chosen = "dataset = 'toy-1' AND cell_type = 'type B' AND NOT abstained"
+    rows = opened.sql(f"SELECT mirna, predicted FROM mirna WHERE {chosen}")
+    expected = rows.groupby("mirna")["predicted"].mean()[predicted.columns]
+    np.testing.assert_allclose(predicted.loc["toy-1: type B"], expected, rtol=1e-5)
+
+
+def test_the_network_and_the_contrast_that_are_chosen(page):
+    opened, markers = page["opened"], page["markers"]
+    found = study.network(opened, markers, cell_type="type C")
+    assert set(found["cell_type"]) == {"type C"}
+    assert found["mirna"].iloc[0] in set(study.top_markers(markers)["mirna"])
+    assert study.network(opened, markers, "toy-miR-001", "type A")["mirna"].unique() == ["toy-miR-001"]
+    assert study.best_contrast(opened) == ("toy disease", "normal", "disease")
+    table, told = study.compared(opened, "diseased", "healthy", across="fixed")
+    assert told == "diseased against healthy (condition)"
+    keys = ["cell_type", "mirna"]
+    expected = page["contrast"].set_index(keys)["effect"]
+    found = table.set_index(keys)["effect"]
+    np.testing.assert_allclose(found, expected[found.index])
+
+
+def test_a_page_of_a_file_by_parameters_alone(tmp_path):
+    cells = small_cells.cells(24)
+    cells.obs = pd.DataFrame(
+        {"patient": cells.obs["donor"], "cluster": cells.obs["cell_type"].replace("type 0", "odd | <b>")},
+    )
+    cells.uns = {}
+    cells.write_h5ad(tmp_path / "mine.h5ad")
+    small_cells.bundle().save(tmp_path / "model")
+    keys = {"cell_type_key": "cluster", "donor_key": "patient", "tissue": "skin", "disease": "normal"}
+    page = run_page(
+        keys | {
+            "dataset": str(tmp_path / "mine.h5ad"), "model": str(tmp_path / "model"), "targets": "",
+            "out_dir": str(tmp_path / "out"),
+        }
+    )  # fmt: skip
+    found = page["found"]
+    assert (found["n_datasets"], found["n_donors"], found["n_cell_types"], found["n_predicted"]) == (
+        1,
+        3,
+        2,
+        6,
+    )
+    assert (found["n_pairs"], found["n_targets"], found["n_compared"]) == (0, 0, 0)
+    assert found["contrast"].startswith("nothing: no data set has two")
+    assert np.isnan(found["between"])
+    (row,) = page["atlas"].registry.itertuples()
+    assert (row.dataset, row.tissue, row.disease) == ("mine", "skin", "normal")
+
+
+# What it is built of
+
+
+def test_names_and_terms_of_the_data_sets_are_well_formed():
+    facts, names = at_hand.facts(), at_hand.cell_type_names()
+    for row in facts.itertuples():
+        labels.label("tissue", row.tissue, row.tissue_id)
+        labels.label("disease", row.disease, row.disease_id)
+    for row in names.itertuples():
+        labels.label("cell_type", row.cell_type, row.id)
+    assert not names.duplicated(["dataset", "label"]).any()
+    assert set(names["dataset"]) == set(facts["dataset"]) == set(at_hand.LOADERS)
+    terms = names[names["id"] != ""].drop_duplicates(["cell_type", "id"])
+    assert not terms["cell_type"].duplicated().any()
+    assert not terms["id"].duplicated().any()
+    assert set(facts["dataset"]) <= set(data.load_manifest().datasets)
+    known = cell_references.matches().merge(
+        names, left_on=["dataset", "cell_type"], right_on=["dataset", "label"]
+    )
+    assert len(known) >= 8
+
+
+def test_what_cannot_be_reached_is_left_out_and_toy_takes_the_place_of_all(monkeypatch):
+    def refuse():
+        raise UnreachableError("nothing there")
+
+    cells = small_cells.cells(4)
+    cells.obs["cell_type"] = np.where(cells.obs["cell_type"] == "type 0", "malignant", "unknown kind")
+    loaders = dict.fromkeys(at_hand.LOADERS, refuse)
+    monkeypatch.setattr(at_hand, "LOADERS", loaders | {"gbm": lambda: cells})
+    found = at_hand.load_cells("auto")
+    assert list(found) == ["gbm"]
+    assert set(found["gbm"].obs["cell_type"]) == {"malignant"}
+    monkeypatch.setattr(at_hand, "LOADERS", loaders)
+    with pytest.warns(UserWarning, match="SYNTHETIC DATA: no single-cell data set could be reached"):
+        assert at_hand.is_toy(at_hand.load_cells("auto"))
+
+
+def test_measured_types_bear_the_names_of_the_atlas(monkeypatch):
+    names = panel.single_locus()["mature"].iloc[:3].tolist()
+    obs = pd.DataFrame({"dataset": ["brain", "brain", "pbmc"], "cell_type": ["neurons", "OPC", "B"]})
+    obs = obs.assign(source="fantom5", match="similar").set_axis(["a", "b", "c"])
+    mirna = ad.AnnData(np.ones((3, 3), np.float32), obs=obs, var=pd.DataFrame(index=names))
+    monkeypatch.setattr(cell_references, "load_cell_types", lambda: (None, mirna.copy()))
+    bundle = small_cells.bundle()
+    found = agreement.measured_types({"brain": None}, bundle)
+    assert found.obs["cell_type"].tolist() == ["neuron", "oligodendrocyte precursor cell"]
+    assert found.var_names.tolist() == names
+
+    def refuse():
+        raise UnreachableError("nothing there")
+
+    monkeypatch.setattr(cell_references, "load_cell_types", refuse)
+    with pytest.warns(UserWarning, match="NOT COMPARED: no measured cell type"):
+        none = agreement.load_measured({"brain": None}, bundle)
+    assert none.n_obs == 0
+    assert agreement.load_measured({"mine": None}, bundle).n_obs == 0  # without a warning
+
+
+def test_an_atlas_without_two_cell_types_of_a_donor_has_no_markers(tmp_path):
+    cells = atlas_store.cells()
+    cells.obs["cell_type"] = "one type"
+    atlas_store.put(tmp_path / "store", adata=cells, targets="")
+    with Atlas(tmp_path / "store") as opened, pytest.raises(DataError, match="nothing has markers"):
+        study.all_markers(opened)
+
+
+def test_figures_show_what_is_told(page):
+    figure = figures.dots(page["shown"])
+    ax = figure.axes[0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(dict.fromkeys(page["top"]["mirna"]))
+    assert ax.get_yticklabels()[0].get_text().startswith("type D (n = 12)")
+    assert len(figures.donors(page["by_donor"]).axes[0].get_yticklabels()) == 4
+    assert len(figures.pairs(page["judged"]).axes[0].get_yticklabels()) == 12
+    assert "No two cell types" in figures.pairs(page["judged"].iloc[:0]).axes[0].texts[0].get_text()
+    plt.close("all")
