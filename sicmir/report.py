@@ -118,10 +118,14 @@ def provenance(*adatas: AnnData) -> HTML:
     return HTML(files + licences, metadata={"sicmir": metadata})
 
 
-def table(frame: pd.DataFrame, digits: int = 2) -> HTML:
-    """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide."""
+def table(frame: pd.DataFrame, digits: int = 2, note: str = "") -> HTML:
+    """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide.
+
+    A ``note`` of a sentence or more stands above it.
+    """
     cells = frame.map(lambda value: _number(value, digits) if isinstance(value, float) else _word(value))
-    return HTML(_table([_escape(name) for name in frame.columns], cells.to_numpy().tolist()))
+    above = f"<p>{_escape(note)}</p>" if note else ""
+    return HTML(above + _table([_escape(name) for name in frame.columns], cells.to_numpy().tolist()))
 
 
 def searchable(frame: pd.DataFrame, name: str, digits: int = 2) -> HTML:

@@ -92,20 +92,19 @@ def labels_of_authors(
     Returns
     -------
     table, laid
-        One line of text and no label for cells that come without such a list.
+        No rows and no label for cells that come without such a list.
     """
     labels = tumour_sets.author_labels(cells)
     if labels.empty:
-        text = "These cells come without labels of authors in a list."
-        return pd.DataFrame({"labels": [text]}), pd.Series(dtype=object)
+        return pd.DataFrame(columns=list(author_labels.COLUMNS)), pd.Series(dtype=object)
     donors = cells.obs["donor"].astype(str)
     return author_labels.lay(measured, donors, named.obs["cluster"], labels, tumour_sets.AUTHOR_SAMPLES)
 
 
 def told_of_labels(aligned: pd.DataFrame, laid: pd.Series, named: AnnData) -> str:
     """Say in words for how many donors :func:`labels_of_authors` found a place, and whether names agree."""
-    if "used" not in aligned:
-        return str(aligned["labels"].item())
+    if aligned.empty:
+        return "These cells come without labels of authors in a list."
     used = int(aligned["used"].eq("yes").sum())
     sentence = f"Labels of the authors find their place in {used} of {len(aligned)} donors"
     types = named.obs["cell_type"].astype(str)

@@ -123,6 +123,12 @@ def test_table_rounds_escapes_and_drops_the_index():
     assert "hidden" not in shown.data
 
 
+def test_a_note_stands_above_its_table_escaped():
+    frame = pd.DataFrame({"donor": ["a"]})
+    noted, bare = report.table(frame, note="a < b").data, report.table(frame).data
+    assert noted == f"<p>a &lt; b</p>{bare}"
+
+
 def test_a_searchable_table_says_what_is_missing_and_escapes_the_rest():
     frame = pd.DataFrame(
         {"name": ["<b>x</b>", None], "r": [0.126, np.nan], "grade": pd.Categorical(["A", "B"])}
