@@ -124,6 +124,15 @@ def few_genes(adata: AnnData, share: float = 0.18, seed: int = 0) -> np.ndarray:
     return chosen
 
 
+def share_above_floor(table: pd.DataFrame, otherwise: float = 0.25) -> float:
+    """Share of the measured landmarks above the floor, median of :func:`report`; else what is given.
+
+    ``otherwise`` is for data with enough genes, whose zeros are no floor of that kind.
+    """
+    few = table["coverage"].max() < MIN_COVERAGE
+    return float(table["above_floor"].median()) if few else otherwise
+
+
 def variants(
     mrna: AnnData, few: np.ndarray, above_floor: float, n_draws: int = 5, seed: int = 0
 ) -> Iterator[tuple[str, int, AnnData]]:

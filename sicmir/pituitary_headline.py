@@ -17,22 +17,22 @@ _LIMITS = ("spearman", "lower", "upper")
 def first_markers(markers: pd.DataFrame, n: int = 4) -> pd.DataFrame:
     """First miRNAs of each cell type (:func:`sicmir.tumour_study.marker_table`), or one line of text."""
     if markers.empty:
-        return pd.DataFrame({"lineages": ["Nothing was predicted of two cell types or more."]})
+        return pd.DataFrame({"markers": ["No two cell types of one donor were predicted."]})
     return tumour_study.marker_table(markers, n)
 
 
 def first_effects(conditions: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """Largest differences between two conditions that are not greyed; one line if there is none.
+    """Largest differences that are not greyed; one line if there is none.
 
     Parameters
     ----------
     conditions
-        As :func:`sicmir.pituitary_study.tumour_against_normal` gives it.
+        As :func:`sicmir.pituitary_study.tumour_against_normal` and ``against_lineages`` give it.
     n
         How many.
     """
     if conditions["effect"].isna().all():
-        return pd.DataFrame({"conditions": ["Both conditions were not predicted in this cell type."]})
+        return pd.DataFrame({"difference": ["One of the two sides was not predicted."]})
     good = conditions[~conditions["greyed"].astype(bool)]
     columns = ["mirna", "effect", "lower", "upper", "q", "n_case", "n_reference", "grade"]
     return good.sort_values("effect", key=np.abs, ascending=False, kind="stable")[columns].head(n)

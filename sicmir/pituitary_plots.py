@@ -105,11 +105,11 @@ def by_grade(table: pd.DataFrame, min_grade: str = "B") -> Figure:
     return figure
 
 
-def lineages(markers: pd.DataFrame) -> Figure:
+def markers(table: pd.DataFrame) -> Figure:
     """First miRNAs of each cell type (:func:`sicmir.tumour_plots.mirna_dots`), or a note."""
-    if not markers.empty:
-        return tumour_plots.mirna_dots(markers, tumour_study.top_markers(markers))
+    if not table.empty:
+        return tumour_plots.mirna_dots(table, tumour_study.top_markers(table))
     figure, ax = plt.subplots(figsize=(6.0, 0.9))
-    ax.text(0.5, 0.5, "Nothing was predicted of two cell types or more.", ha="center", va="center")
+    ax.text(0.5, 0.5, "No two cell types of one donor were predicted.", ha="center", va="center")
     ax.set_axis_off()
     return figure

@@ -35,7 +35,7 @@ SIGNATURE = "signature matrix"
 PITUITARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "corticotroph": ("POMC", "TBX19", "PCSK1", "CRHR1", "AVPR1B", "NEUROD1"),
-        "somatotroph, lactotroph or thyrotroph": ("GH1", "GH2", "PRL", "POU1F1", "GHRHR", "TSHB", "DIO2"),
+        "POU1F1 lineage": ("GH1", "GH2", "PRL", "POU1F1", "GHRHR", "TSHB", "DIO2"),
         "gonadotroph": ("FSHB", "LHB", "NR5A1", "GNRHR", "GATA2"),
         "stem or folliculostellate": ("SOX2", "S100B", "ALDH1A1", "CPVL", "PROP1", "LGR4"),
         "pituicyte": ("COL25A1", "SCN7A", "ADAMTS20", "CRYM", "NKX2-1"),
@@ -48,11 +48,15 @@ PITUITARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Marker genes of the cell types of the pituitary and its tumours.
 
-Hormones, receptors and transcription factors that define a lineage (TBX19, POU1F1, NR5A1), and genes that are
+Hormones, receptors and transcription factors that define a lineage (TBX19, POU1F1, NR5A1; somatotrophs,
+lactotrophs and thyrotrophs are of one), and genes that are
 commonly taken to stand for one of the other types, chosen before anything was predicted; Zhang 2020 (doi
 10.1038/s41467-020-19012-4) describes the types of the anterior lobe."""
 
-_LINEAGES = {"Tumor_TBX19": "corticotroph", "Tumor_POU1F1": "POU1F1 lineage", "Tumor_NR5A1": "gonadotroph"}
+LINEAGES = ("corticotroph", "POU1F1 lineage", "gonadotroph")
+"""Cell types that secrete hormones, by the lineage of their transcription factor."""
+
+_TUMOURS = {"Tumor_TBX19": "corticotroph", "Tumor_POU1F1": "POU1F1 lineage", "Tumor_NR5A1": "gonadotroph"}
 _TYPES = {"T_NK_cell": "T or NK", "Epithelial": "epithelial", "Endothelial": "endothelial"}
 _N_TUMOURS = 3
 _SAMPLE = r"_Pd(?P<age>\d+)(?P<sex>[FM])(?P<replicate>\d+)$"
@@ -130,7 +134,7 @@ def load_cells(
     if not isinstance(found, ad.AnnData):
         raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
     if dataset == AUTO:
-        named = found.obs_names.to_series().replace(_LINEAGES | _TYPES)
+        named = found.obs_names.to_series().replace(_TUMOURS | _TYPES)
         found.obs["cell_type"] = named.str.replace("_", " ").to_numpy()
         found.obs["donor"], found.obs["condition"] = SIGNATURE, "tumour"
         found.obs_names = found.obs["cell_type"].to_numpy()

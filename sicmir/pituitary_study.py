@@ -16,11 +16,12 @@ from sicmir.pseudobulk import pseudobulk
 from sicmir.units import recognise
 
 PAGE = "32_pituitary"
+_OTHERS = "other lineages"
 TUMOUR, TISSUE = "corticotroph tumour against normal pituitary", "pituitary against other tissues"
 """Contrasts of the claims: one that needs predictions, and one that is measured in tissues."""
 
 MARKERS = ("cell_type", "mirna", "effect", "lower", "upper", "q", "n_case", "grade", "greyed", "finding")
-"""Columns of :func:`lineages` that are there even if nothing was predicted."""
+"""Columns of :func:`markers` that are there even if nothing was predicted."""
 
 
 def are_profiles(cells: AnnData) -> bool:
@@ -63,11 +64,16 @@ def name_cells(
 
 
 def profiles(cells: AnnData, min_cells: int = 10, layer: str = "") -> AnnData:
-    """One row for each donor and cell type: counts summed up, or linear values averaged."""
+    """One row for each donor and cell type: counts summed up, or linear values averaged.
+
+    Where a donor has cells of several conditions, as of a tumour and the gland beside it, one row for each.
+    """
     if are_profiles(cells):
         return cells
+    several = cells.obs.groupby("donor", observed=True)["condition"].nunique().max() > 1
+    by = ("donor", "condition", "cell_type") if several else ("donor", "cell_type")
     mode = "sum" if recognise(cells, layer=layer).units == "counts" else "mean"
-    return pseudobulk(cells, ("donor", "cell_type"), layer=layer, min_cells=min_cells, mode=mode)
+    return pseudobulk(cells, by, layer=layer, min_cells=min_cells, mode=mode)
 
 
 def predict(pools: AnnData, bundle: Bundle, transform: str = "auto") -> tuple[AnnData, AnnData]:
@@ -85,11 +91,60 @@ def predict(pools: AnnData, bundle: Bundle, transform: str = "auto") -> tuple[An
     return predicted, predicted[~predicted.obs["abstained"].to_numpy()].copy()
 
 
-def lineages(kept: AnnData, min_grade: str = "B", fdr: float = 0.05) -> pd.DataFrame:
-    """What marks each cell type (:func:`sicmir.stats.markers`); without rows for fewer than two types."""
-    if kept.n_obs == 0 or kept.obs["cell_type"].nunique() < 2:
+def markers(kept: AnnData, case: str, min_grade: str = "B", fdr: float = 0.05) -> pd.DataFrame:
+    """What marks each cell type among those of the same donor (:func:`sicmir.stats.markers`).
+
+    Where donors have several conditions, of the condition ``case`` alone. Without rows where no donor has two
+    cell types.
+    """
+    rows = _of_case(kept, case)
+    types = rows.obs.groupby("donor", observed=True)["cell_type"].nunique()
+    if types.max() < 2 or types.empty:
         return pd.DataFrame(columns=list(MARKERS)).astype({"greyed": bool, "finding": bool})
-    return stats.markers(kept, fdr=fdr, min_grade=min_grade)
+    return stats.markers(rows, fdr=fdr, min_grade=min_grade)
+
+
+def against_lineages(
+    kept: AnnData, cell_type: str, others: str, case: str, min_grade: str = "B", fdr: float = 0.05
+) -> pd.DataFrame:
+    """Difference of one cell type from other lineages over donors, since a tumour mostly has one lineage.
+
+    Parameters
+    ----------
+    kept
+        Predicted profiles.
+    cell_type
+        That is asked about.
+    others
+        Comma-separated cell types; "" for the other :data:`~sicmir.pituitary_sets.LINEAGES`, or for all other
+        types where ``cell_type`` is none of them.
+    case
+        Condition that is looked at where donors have several.
+    min_grade, fdr
+        As for :func:`sicmir.stats.differential`.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`sicmir.stats.differential`; effects are NaN where one side was not predicted.
+
+    Raises
+    ------
+    ParameterError
+        If a cell type of ``others`` is not among the profiles.
+    """
+    there = set(kept.obs["cell_type"].astype(str))
+    wanted = [name.strip() for name in others.split(",") if name.strip()]
+    absent = [name for name in wanted if name not in there]
+    if absent and kept.n_obs:
+        raise ParameterError(f"other_lineages names {absent[0]!r}; predicted are {', '.join(sorted(there))}.")
+    known = pituitary_sets.LINEAGES
+    chosen = set(wanted) or (set(known) if cell_type in known else there)
+    rows = _of_case(kept, case)
+    label = rows.obs["cell_type"].astype(str)
+    rows = rows[label.isin({cell_type, *chosen}).to_numpy()].copy()
+    rows.obs["lineage"] = np.where(rows.obs["cell_type"].astype(str) == cell_type, cell_type, _OTHERS)
+    return _differences(rows, "lineage", cell_type, _OTHERS, min_grade, fdr)
 
 
 def tumour_against_normal(
@@ -100,12 +155,25 @@ def tumour_against_normal(
     With fewer than 3 donors in a condition there is an effect and a rank, and no interval.
     """
     rows = kept[(kept.obs["cell_type"].astype(str) == cell_type).to_numpy()].copy()
-    there = set(rows.obs["condition"].astype(str)) if rows.n_obs else set()
-    if not {case, reference} <= there:
-        grade = kept.var["grade"].astype(str).to_numpy()
-        table = pd.DataFrame({"mirna": kept.var_names, "grade": grade})
-        return table.assign(**dict.fromkeys(("effect", *tumour_study.LIMITS), np.nan))
-    return stats.differential(rows, "condition", case, reference, fdr=fdr, min_grade=min_grade)
+    return _differences(rows, "condition", case, reference, min_grade, fdr)
+
+
+def _of_case(kept: AnnData, case: str) -> AnnData:
+    """Profiles of one condition where a donor has several, else all."""
+    conditions = kept.obs.groupby("donor", observed=True)["condition"].nunique()
+    if conditions.empty or conditions.max() < 2:
+        return kept
+    return kept[(kept.obs["condition"].astype(str) == case).to_numpy()].copy()
+
+
+def _differences(
+    rows: AnnData, key: str, case: str, reference: str, min_grade: str, fdr: float
+) -> pd.DataFrame:
+    """Tested differences of two labels; effects are NaN where one of them is not there."""
+    if {case, reference} <= set(rows.obs[key].astype(str)):
+        return stats.differential(rows, key, case, reference, fdr=fdr, min_grade=min_grade)
+    table = pd.DataFrame({"mirna": rows.var_names, "grade": rows.var["grade"].astype(str).to_numpy()})
+    return table.assign(**dict.fromkeys(("effect", *tumour_study.LIMITS), np.nan))
 
 
 def case_type(pools: AnnData, wanted: str = "") -> str:

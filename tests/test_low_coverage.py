@@ -43,6 +43,7 @@ def test_a_table_of_few_genes_is_abstained_row_by_row(signature):
     above = (signature.X > 1).mean(axis=1)
     np.testing.assert_allclose(table["above_floor"], above)
     np.testing.assert_allclose(table["coverage"], 179 / 977)
+    assert low_coverage.share_above_floor(table) == pytest.approx(np.median(above))
 
 
 def test_a_table_with_all_genes_is_predicted():
@@ -53,6 +54,7 @@ def test_a_table_with_all_genes_is_predicted():
     assert (table["state"].str.startswith("abstained") == found.obs["abstained"]).all()
     assert not table["state"].eq("abstained: too few genes").any()
     assert (table["coverage"] == 1).all()
+    assert low_coverage.share_above_floor(table, 0.3) == 0.3
 
 
 def test_the_genes_that_are_left(signature):

@@ -91,12 +91,14 @@ def test_the_signature_is_read_as_profiles_and_abstained(monkeypatch, toy):
     predicted, kept = pituitary_study.predict(found, toy[1])
     assert predicted.obs["abstained"].all()
     assert kept.n_obs == 0
-    markers = pituitary_study.lineages(kept)
+    markers = pituitary_study.markers(kept, "tumour")
     assert markers.empty
-    assert "Nothing was predicted" in pituitary_headline.first_markers(markers).iloc[0, 0]
-    plt.close(pituitary_plots.lineages(markers))
+    assert "No two cell types" in pituitary_headline.first_markers(markers).iloc[0, 0]
+    plt.close(pituitary_plots.markers(markers))
     conditions = pituitary_study.tumour_against_normal(kept, "corticotroph", "tumour", "normal")
     assert conditions["effect"].isna().all()
+    lineage = pituitary_study.against_lineages(kept, "corticotroph", "", "tumour")
+    assert lineage["effect"].isna().all()
     assert "not predicted" in pituitary_headline.first_effects(conditions).iloc[0, 0]
 
 
@@ -106,7 +108,7 @@ def test_planted_mirnas_of_the_pools_are_predicted(toy):
     table = tumour_headline.planted(pools, predicted).set_index("figure")["value"]
     assert table["r of predicted and planted values, median"] > 0.7
     truth = tumour_sets.toy_tumours(0).measured.to_df()
-    markers = pituitary_study.lineages(kept)
+    markers = pituitary_study.markers(kept, "tumour")
     good = markers[markers["finding"] & (markers["grade"] == "A")]
     assert len(good) >= 10
     types = truth.index.str.split("|").str[1]
@@ -129,6 +131,42 @@ def test_conditions_of_one_type_are_compared_with_the_donors_that_there_are(toy)
     np.testing.assert_allclose(effects, expected[effects.index], atol=1e-5)
     assert found["lower"].isna().all()  # two normal donors are too few for an interval
     assert len(pituitary_headline.first_effects(found, 3)) == 3
+
+
+def test_a_lineage_is_compared_with_others_over_donors(toy):
+    kept = toy[4]
+    tumours = kept[(kept.obs["condition"] == "tumour").to_numpy()].copy()
+    # One lineage a donor, as of tumours.
+    own = {"TOY-0001": "type A", "TOY-0002": "type B", "TOY-0003": "type C"}
+    alone = tumours[(tumours.obs["donor"].map(own) == tumours.obs["cell_type"]).to_numpy()].copy()
+    assert pituitary_study.markers(alone, "tumour").empty
+    found = pituitary_study.against_lineages(alone, "type A", "type B, type C", "tumour").set_index("mirna")
+    values = alone.to_df().set_axis(alone.obs["cell_type"].to_numpy())
+    expected = values.loc["type A"] - values.loc[["type B", "type C"]].mean()
+    np.testing.assert_allclose(found["effect"], expected[found.index], atol=1e-5)
+    assert found["p"].isna().all()
+    whole = pituitary_study.against_lineages(kept, "type A", "", "tumour").set_index("mirna")
+    truth = tumour_sets.toy_tumours(0).measured.to_df()
+    means = truth.groupby(truth.index.str.split("|").str[1]).mean()
+    planted = means.loc["type A"] - means.drop("type A").mean()
+    good = whole.index[whole["grade"].isin(["A", "B"])]
+    assert np.corrcoef(planted[good], whole.loc[good, "effect"])[0, 1] > 0.9
+    with pytest.raises(ParameterError, match="other_lineages names 'type Z'; predicted are type A"):
+        pituitary_study.against_lineages(kept, "type A", "type Z", "tumour")
+
+
+def test_a_donor_may_have_a_tumour_and_the_gland_beside_it(toy):
+    cells, model = toy[0].copy(), toy[1]
+    cells.obs["condition"] = np.where(np.arange(cells.n_obs) % 2, "tumour", "normal")
+    pools = pituitary_study.profiles(cells)
+    assert pools.n_obs == 2 * toy[2].n_obs
+    _, kept = pituitary_study.predict(pools, model)
+    found = pituitary_study.tumour_against_normal(kept, "type B", "tumour", "normal")
+    assert not found["finding"].any()  # halves of the same cells
+    assert found["effect"].abs().max() < 1
+    markers = pituitary_study.markers(kept, "tumour")
+    assert markers["n_case"].max() <= kept.obs["donor"].nunique()
+    assert markers["finding"].any()
 
 
 def test_cells_without_a_type_are_named_by_markers(toy, monkeypatch):
@@ -260,17 +298,20 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
     assert figures["coverage"] == 1
     assert figures["n_few"] == round(0.18 * 977)
     assert figures["types_whole_spearman"] > 0.8
+    assert figures["types_floored_spearman"] < figures["types_whole_spearman"]
     assert figures["age_A_lower"] > 0.5  # planted
     assert figures["control_genes"] < 0.5
     planted = page["ages_planted"]
     good = planted[planted["grade"].isin(["A", "B"])]
     assert np.corrcoef(good["planted"], good["predicted"])[0, 1] > 0.8
     assert page["markers"]["finding"].any()
+    assert page["lineage"]["effect"].notna().any()
     assert page["conditions"]["effect"].notna().any()
     written = {path.name for path in (tmp_path / "results").iterdir()}
     assert written >= {
         "predicted.h5ad",
         "lineages.csv",
+        "markers.csv",
         "agreement_by_grade.csv",
         "controls.csv",
         "claims.csv",
