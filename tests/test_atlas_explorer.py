@@ -319,6 +319,16 @@ def test_search_by_keyboard(page, pages):
     page.until("location.hash === '#cell_type=type+0' && document.querySelector('h1').innerText === 'type 0'")
 
 
+def test_a_model_of_stem_loops_is_searched_without_arms(page, pages, tmp_path):
+    out = shutil.copytree(pages, tmp_path / "out")
+    path = out / "shards" / "index.js"
+    see(page, out, q=f"{MIRNA}-5p")
+    assert "Nothing in the atlas is called" in text(page)
+    path.write_text(path.read_text().replace('"level":"mature"', '"level":"stem-loop"'))
+    see(page, out, q=f"{MIRNA}-5p")
+    assert text(page, "#found").startswith("1 miRNAs")
+
+
 def test_filters_are_in_the_link(page, pages, opened):
     see(page, pages, mirna=MIRNA)
     choose = "one.focus(); one.value = 'flu'; one.dispatchEvent(new Event('change'));"

@@ -16,9 +16,11 @@
   function opened(tables) {
     const { rows } = sicmirLoad;
     const mirnas = rows(tables.mirnas);
+    const groups = rows(tables.groups);
+    const several = (name) => new Set(groups.map((row) => row[name])).size > 1;
     return {
       facts: tables.facts, columns: tables, datasets: rows(tables.datasets), mirnas, cell_types: rows(tables.cell_types),
-      genes: rows(tables.genes).map((row) => row.gene), groups: rows(tables.groups), of: new Map(mirnas.map((row) => [row.mirna, row])),
+      genes: rows(tables.genes).map((row) => row.gene), groups, several: { tissue: several("tissue"), disease: several("disease") }, of: new Map(mirnas.map((row) => [row.mirna, row])),
     };
   }
 
@@ -63,8 +65,11 @@
   }
 
   function search(text) {
+    // A model of stem-loops knows no arms.
+    const stem = atlas.facts.level === "stem-loop";
+    const loop = stem ? text.replace(/-[35]p$/i, "") : text;
     const kinds = [["miRNAs", "mirna", atlas.mirnas.map((row) => row.mirna)], ["Cell types", "cell_type", atlas.cell_types.map((row) => row.cell_type)], ["Target genes", "gene", atlas.genes]]
-      .map(([head, key, names]) => [head, key, matches(names, text)]);
+      .map(([head, key, names]) => [head, key, matches(names, key === "mirna" ? loop : text)]);
     const told = kinds.map(([head, , found]) => `${found.length} ${head.toLowerCase().replace("mirnas", "miRNAs")}`).join(", ");
     const nodes = [el("h1", { tabindex: "-1" }, `Search: ${text}`), el("p", { id: "found" }, `${told}.`)];
     for (const [head, key, found] of kinds)
@@ -73,7 +78,7 @@
           const grade = key === "mirna" ? atlas.of.get(name).grade : "";
           return el("li", { class: grade && below(atlas, grade) ? "grey" : null }, anchor(name, { [key]: name }), grade ? ` grade ${grade}` : "");
         })), found.length > MOST ? el("p", {}, `and ${found.length - MOST} more; type more of the name.`) : "");
-    if (kinds.every(([, , found]) => !found.length)) nodes.push(message(`Nothing in the atlas is called “${text}”. miRNAs are named as in miRBase, genes by their current symbols.`));
+    if (kinds.every(([, , found]) => !found.length)) nodes.push(message(`Nothing in the atlas is called “${text}”. miRNAs are named as in miRBase${stem ? ", stem-loops such as hsa-mir-21" : ""}, genes by their current symbols.`));
     return { title: `Search: ${text}`, told, nodes };
   }
 

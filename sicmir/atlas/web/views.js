@@ -66,8 +66,7 @@ const sicmirViews = (() => {
   }
 
   function place(atlas, row) {
-    const several = (name) => new Set(atlas.groups.map((one) => one[name])).size > 1;
-    return [row.cell_type, several("tissue") && row.tissue, several("disease") && row.disease].filter(Boolean).join(" · ");
+    return [row.cell_type, ...["tissue", "disease"].filter((name) => atlas.several[name]).map((name) => row[name])].join(" · ");
   }
 
   const sick = (row) => (row.disease === "normal" ? "normal" : "disease");
@@ -124,13 +123,13 @@ const sicmirViews = (() => {
       if (!groups.has(key)) groups.set(key, { ...row, donors: [] });
       if (row.mean !== null) groups.get(key).donors.push(row.mean);
     }
-    const middle = (group) => sicmirDraw.quantile([...group.donors].sort((a, b) => a - b), 0.5) ?? -1;
-    const drawn = [...groups.values()].sort((a, b) => middle(b) - middle(a));
+    for (const group of groups.values()) group.middle = sicmirDraw.quantile([...group.donors].sort((a, b) => a - b), 0.5) ?? null;
+    const drawn = [...groups.values()].sort((a, b) => (b.middle ?? -1) - (a.middle ?? -1));
     return [choose,
       sicmirDraw.boxes(drawn, {
         width: width(), axis: "predicted log2(RPM+1)", label: `${caption}.`, kind: sick,
         name: (row) => place(atlas, row), grey: (row) => below(atlas, row.grade),
-        told: (row) => `${place(atlas, row)}: ${row.donors.length} donors, median ${number(middle(row))}, grade ${row.grade}`,
+        told: (row) => `${place(atlas, row)}: ${row.donors.length} donors, median ${number(row.middle)}, grade ${row.grade}`,
         caption: "Point: a donor (and condition). Box: quartiles over donors, line: range, where there are five or more. The interval of prediction of each donor is in the table.",
       }),
       table([word("cell_type", "Cell type", (row) => anchor(row.cell_type, { cell_type: row.cell_type })), word("donor", "Donor"), word("dataset", "Data set"), word("condition", "Condition"), word("disease", "Disease"),
