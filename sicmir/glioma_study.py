@@ -85,7 +85,7 @@ def predict_pools(
 
 
 def join(
-    studies: Mapping[str, ad.AnnData], pools: ad.AnnData, first: Mapping[str, str]
+    studies: Mapping[str, ad.AnnData], pools: ad.AnnData, first: Mapping[str, str], layer: str = ""
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Cells and pools for an analysis of crosstalk: each cell type from one study.
 
@@ -97,6 +97,8 @@ def join(
         As :func:`predict_pools` takes and gives them.
     first
         Cell type -> study that it is taken from; others are taken from every study that has them.
+    layer
+        Layer of the values of several studies, "" to find it.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def join(
         return next(iter(taken.values())).copy(), mirna
     parts = []
     for cells in taken.values():
-        record = recognise(cells)
+        record = recognise(cells, layer)
         table = select(cells, record)
         linear = record.linear(table.X.toarray() if sparse.issparse(table.X) else np.asarray(table.X))
         obs = cells.obs[["study", "donor", "cell_type"]]
@@ -138,10 +140,9 @@ def talk(
     **options: Any,
 ) -> crosstalk.Crosstalk:
     """Crosstalk of the cells that :func:`join` takes, with ``options`` of :mod:`sicmir.crosstalk`."""
-    cells, mirna = join(studies, pools, first)
-    return crosstalk.crosstalk(
-        cells, mirna, targets, layer=layer if len(studies) == 1 else "", progress=False, **options
-    )
+    cells, mirna = join(studies, pools, first, layer)
+    layer = layer if len(studies) == 1 else ""
+    return crosstalk.crosstalk(cells, mirna, targets, layer=layer, progress=False, **options)
 
 
 def from_other_studies(

@@ -239,6 +239,11 @@ def test_studies_are_brought_to_one_scale_and_one_study_a_type():
     log = studies["two"][studies["two"].obs["cell_type"] == "c"].X[0]
     linear = np.exp2(log) - 1
     np.testing.assert_allclose(cells[-3].X.ravel(), linear / linear.sum() * 1e6, rtol=1e-3, atol=1e-2)
+    for name, part in studies.items():  # counts in a layer, and X that says nothing
+        part.layers["mine"] = studies["one"].X[:, : part.n_vars] + (name == "two")
+        part.X = np.full_like(part.X, 30)
+    layer, _ = glioma_study.join(studies, pools, {"b": "two"}, layer="mine")
+    np.testing.assert_allclose(layer["counts0"].X, cells["counts0"].X, rtol=1e-5)
 
 
 def test_cell_types_are_those_asked_for_or_those_of_the_page(toy):
