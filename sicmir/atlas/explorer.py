@@ -19,7 +19,10 @@ from sicmir.atlas.query import Atlas
 from sicmir.errors import ParameterError
 from sicmir.trust import GRADES
 
-PAGES = ("index.html", "explorer.css", "load.js", "table.js", "draw.js", "views.js", "explorer.js")
+PAGES = (
+    *("index.html", "explorer.css", "load.js", "table.js", "draw.js", "parts.js"),
+    *("mirna.js", "cell_type.js", "gene.js", "explorer.js"),
+)
 """Files of the package that are the same for every atlas."""
 
 

@@ -2,8 +2,8 @@
 // The address tells the view (#mirna=…, #cell_type=…, #gene=…, #q=…): what is shown can be linked to.
 
 (() => {
-  const { el, number, table } = sicmirTable;
-  const { anchor, message, below } = sicmirViews;
+  const { el, table } = sicmirTable;
+  const { anchor, message, below, link, word, count } = sicmirParts;
   const MOST = 40;
   const main = document.getElementById("main");
   const query = document.getElementById("query");
@@ -19,38 +19,113 @@
     const groups = rows(tables.groups);
     const several = (name) => new Set(groups.map((row) => row[name])).size > 1;
     return {
-      facts: tables.facts, columns: tables, datasets: rows(tables.datasets), mirnas, cell_types: rows(tables.cell_types),
-      genes: rows(tables.genes).map((row) => row.gene), groups, several: { tissue: several("tissue"), disease: several("disease") }, of: new Map(mirnas.map((row) => [row.mirna, row])),
+      facts: tables.facts,
+      columns: tables,
+      datasets: rows(tables.datasets),
+      mirnas,
+      cell_types: rows(tables.cell_types),
+      genes: rows(tables.genes).map((row) => row.gene),
+      groups,
+      several: { tissue: several("tissue"), disease: several("disease") },
+      of: new Map(mirnas.map((row) => [row.mirna, row])),
     };
   }
 
   function frame() {
     const { facts } = atlas;
     document.getElementById("home").textContent = facts.title;
-    document.getElementById("banner").replaceChildren(...(facts.synthetic ? [el("div", { class: "synthetic", role: "alert" },
-      el("strong", {}, "Synthetic data: "), "the cells or the model of this atlas are made up. The numbers show that the method runs; they say nothing of biology.")] : []));
-    document.getElementById("footer").replaceChildren(
-      `Predicted by the model ${facts.model} (${facts.level} level) of sicmir ${facts.version}; numbers are rounded. `,
-      facts.back ? el("a", { href: facts.back }, "Back to the book") : "");
+    document
+      .getElementById("banner")
+      .replaceChildren(
+        ...(facts.synthetic
+          ? [
+              el(
+                "div",
+                { class: "synthetic", role: "alert" },
+                el("strong", {}, "Synthetic data: "),
+                "the cells or the model of this atlas are made up. The numbers show that the method runs; they say nothing of biology.",
+              ),
+            ]
+          : []),
+      );
+    document
+      .getElementById("footer")
+      .replaceChildren(
+        `Predicted by the model ${facts.model} (${facts.level} level) of sicmir ${facts.version}; numbers are rounded. `,
+        facts.back ? el("a", { href: facts.back }, "Back to the book") : "",
+      );
   }
 
   function home() {
     const { facts } = atlas;
     const donors = atlas.datasets.reduce((sum, row) => sum + row.n_donors, 0);
     const cells = atlas.datasets.reduce((sum, row) => sum + row.n_cells, 0);
-    return { title: "", nodes: [el("h1", { tabindex: "-1" }, facts.title),
-      el("p", {}, `${atlas.mirnas.length} miRNAs predicted from the 977 landmark genes in ${cells} cells of ${donors} donors, ${atlas.cell_types.length} cell types and ${atlas.datasets.length} data sets. Nothing here was measured but the genes. Each miRNA has a grade that tells how far it can be believed:`),
-      el("dl", { class: "grades" }, ...Object.entries(facts.grades).flatMap(([grade, meaning]) =>
-        [el("dt", {}, `${grade}, ${atlas.mirnas.filter((row) => row.grade === grade).length} miRNAs`), el("dd", { class: below(atlas, grade) ? "grey" : null }, meaning)])),
-      el("h2", {}, "Cell types"),
-      el("ul", { class: "names" }, ...atlas.cell_types.map((row) => el("li", {}, anchor(row.cell_type, { cell_type: row.cell_type }), ` ${row.n_donors} ${row.n_donors === 1 ? "donor" : "donors"}`))),
-      el("h2", {}, "Data sets"),
-      table([word("dataset", "Data set"), word("tissue", "Tissue"), word("disease", "Disease"), count("n_cells", "Cells"), count("n_donors", "Donors"), count("n_cell_types", "Cell types"), count("n_groups", "Groups"), count("n_predicted", "Predicted groups"), word("source", "File")],
-        atlas.datasets, { caption: "Data sets", file: "datasets.csv", names: ["dataset", "tissue", "tissue_id", "disease", "disease_id", "n_cells", "n_donors", "n_cell_types", "n_groups", "n_predicted", "source", "version"] })] };
+    return {
+      title: "",
+      nodes: [
+        el("h1", { tabindex: "-1" }, facts.title),
+        el(
+          "p",
+          {},
+          `${atlas.mirnas.length} miRNAs predicted from the 977 landmark genes in ${cells} cells of ${donors} donors, ${atlas.cell_types.length} cell types and ${atlas.datasets.length} data sets. Nothing here was measured but the genes. Each miRNA has a grade that tells how far it can be believed:`,
+        ),
+        el(
+          "dl",
+          { class: "grades" },
+          ...Object.entries(facts.grades).flatMap(([grade, meaning]) => [
+            el("dt", {}, `${grade}, ${atlas.mirnas.filter((row) => row.grade === grade).length} miRNAs`),
+            el("dd", { class: below(atlas, grade) ? "grey" : null }, meaning),
+          ]),
+        ),
+        el("h2", {}, "Cell types"),
+        el(
+          "ul",
+          { class: "names" },
+          ...atlas.cell_types.map((row) =>
+            el(
+              "li",
+              {},
+              anchor(row.cell_type, { cell_type: row.cell_type }),
+              ` ${row.n_donors} ${row.n_donors === 1 ? "donor" : "donors"}`,
+            ),
+          ),
+        ),
+        el("h2", {}, "Data sets"),
+        table(
+          [
+            word("dataset", "Data set"),
+            word("tissue", "Tissue"),
+            word("disease", "Disease"),
+            count("n_cells", "Cells"),
+            count("n_donors", "Donors"),
+            count("n_cell_types", "Cell types"),
+            count("n_groups", "Groups"),
+            count("n_predicted", "Predicted groups"),
+            word("source", "File"),
+          ],
+          atlas.datasets,
+          {
+            caption: "Data sets",
+            file: "datasets.csv",
+            names: [
+              "dataset",
+              "tissue",
+              "tissue_id",
+              "disease",
+              "disease_id",
+              "n_cells",
+              "n_donors",
+              "n_cell_types",
+              "n_groups",
+              "n_predicted",
+              "source",
+              "version",
+            ],
+          },
+        ),
+      ],
+    };
   }
-
-  const word = (name, head) => ({ name, head, words: true, show: (row) => row[name], sort: (row) => row[name] });
-  const count = (name, head) => ({ name, head, show: (row) => number(row[name], 0), sort: (row) => row[name] });
 
   // Names that hold the text: those that begin with it first, and miR-21 before miR-210.
   function matches(names, text) {
@@ -59,32 +134,67 @@
       const low = name.toLowerCase();
       const at = low.indexOf(wanted);
       const rest = low[at + wanted.length] || "";
-      return (low === wanted ? 0 : 4) + (at === 0 || low.slice(0, at).match(/^[a-z]{3}-$/) ? 0 : 2) + (/[0-9]/.test(rest) ? 1 : 0);
+      return (
+        (low === wanted ? 0 : 4) +
+        (at === 0 || low.slice(0, at).match(/^[a-z]{3}-$/) ? 0 : 2) +
+        (/[0-9]/.test(rest) ? 1 : 0)
+      );
     };
-    return names.filter((name) => name.toLowerCase().includes(wanted)).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }));
+    return names
+      .filter((name) => name.toLowerCase().includes(wanted))
+      .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }));
   }
 
   function search(text) {
     // A model of stem-loops knows no arms.
     const stem = atlas.facts.level === "stem-loop";
     const loop = stem ? text.replace(/-[35]p$/i, "") : text;
-    const kinds = [["miRNAs", "mirna", atlas.mirnas.map((row) => row.mirna)], ["Cell types", "cell_type", atlas.cell_types.map((row) => row.cell_type)], ["Target genes", "gene", atlas.genes]]
-      .map(([head, key, names]) => [head, key, matches(names, key === "mirna" ? loop : text)]);
-    const told = kinds.map(([head, , found]) => `${found.length} ${head.toLowerCase().replace("mirnas", "miRNAs")}`).join(", ");
+    const kinds = [
+      ["miRNAs", "mirna", atlas.mirnas.map((row) => row.mirna)],
+      ["Cell types", "cell_type", atlas.cell_types.map((row) => row.cell_type)],
+      ["Target genes", "gene", atlas.genes],
+    ].map(([head, key, names]) => [head, key, matches(names, key === "mirna" ? loop : text)]);
+    const told = kinds
+      .map(([head, , found]) => `${found.length} ${head.toLowerCase().replace("mirnas", "miRNAs")}`)
+      .join(", ");
     const nodes = [el("h1", { tabindex: "-1" }, `Search: ${text}`), el("p", { id: "found" }, `${told}.`)];
     for (const [head, key, found] of kinds)
       if (found.length)
-        nodes.push(el("h2", {}, head), el("ul", { class: "names" }, ...found.slice(0, MOST).map((name) => {
-          const grade = key === "mirna" ? atlas.of.get(name).grade : "";
-          return el("li", { class: grade && below(atlas, grade) ? "grey" : null }, anchor(name, { [key]: name }), grade ? ` grade ${grade}` : "");
-        })), found.length > MOST ? el("p", {}, `and ${found.length - MOST} more; type more of the name.`) : "");
-    if (kinds.every(([, , found]) => !found.length)) nodes.push(message(`Nothing in the atlas is called “${text}”. miRNAs are named as in miRBase${stem ? ", stem-loops such as hsa-mir-21" : ""}, genes by their current symbols.`));
+        nodes.push(
+          el("h2", {}, head),
+          el(
+            "ul",
+            { class: "names" },
+            ...found.slice(0, MOST).map((name) => {
+              const grade = key === "mirna" ? atlas.of.get(name).grade : "";
+              return el(
+                "li",
+                { class: grade && below(atlas, grade) ? "grey" : null },
+                anchor(name, { [key]: name }),
+                grade ? ` grade ${grade}` : "",
+              );
+            }),
+          ),
+          found.length > MOST ? el("p", {}, `and ${found.length - MOST} more; type more of the name.`) : "",
+        );
+    if (kinds.every(([, , found]) => !found.length))
+      nodes.push(
+        message(
+          `Nothing in the atlas is called “${text}”. miRNAs are named as in miRBase${stem ? ", stem-loops such as hsa-mir-21" : ""}, genes by their current symbols.`,
+        ),
+      );
     return { title: `Search: ${text}`, told, nodes };
   }
 
   function failed(error) {
-    return { title: "Not shown", nodes: [el("h1", { tabindex: "-1" }, "This cannot be shown"),
-      el("p", { class: "message", role: "alert" }, error.message), el("button", { type: "button", click: () => show(true) }, "Try again")] };
+    return {
+      title: "Not shown",
+      nodes: [
+        el("h1", { tabindex: "-1" }, "This cannot be shown"),
+        el("p", { class: "message", role: "alert" }, error.message),
+        el("button", { type: "button", click: () => show(true) }, "Try again"),
+      ],
+    };
   }
 
   async function view(parameters) {
@@ -92,9 +202,9 @@
       atlas = opened(await sicmirLoad.shard("index"));
       frame();
     }
-    if (parameters.mirna) return sicmirViews.mirna(atlas, parameters);
-    if (parameters.cell_type) return sicmirViews.cellType(atlas, parameters);
-    if (parameters.gene) return sicmirViews.gene(atlas, parameters);
+    if (parameters.mirna) return sicmirMirna(atlas, parameters);
+    if (parameters.cell_type) return sicmirCellType(atlas, parameters);
+    if (parameters.gene) return sicmirGene(atlas, parameters);
     return parameters.q ? search(parameters.q) : home();
   }
 
@@ -103,7 +213,9 @@
     const mine = ++turn;
     const held = document.activeElement && document.activeElement.id;
     const parameters = address();
-    const late = setTimeout(() => { if (mine === turn) status.textContent = "Loading …"; }, 300);
+    const late = setTimeout(() => {
+      if (mine === turn) status.textContent = "Loading …";
+    }, 300);
     let found;
     try {
       found = await view(parameters);
@@ -121,7 +233,8 @@
     if (focus && heading) {
       heading.focus({ preventScroll: true });
       window.scrollTo(0, 0);
-    } else if (held && document.getElementById(held)) document.getElementById(held).focus({ preventScroll: true });
+    } else if (held && document.getElementById(held))
+      document.getElementById(held).focus({ preventScroll: true });
   }
 
   let typed = 0;
@@ -129,7 +242,7 @@
     clearTimeout(typed);
     typed = setTimeout(() => {
       const text = query.value.trim();
-      history.replaceState(null, "", text ? sicmirViews.link({ q: text }) : "#");
+      history.replaceState(null, "", text ? link({ q: text }) : "#");
       show(false);
     }, 120);
   });
@@ -137,7 +250,7 @@
     event.preventDefault();
     clearTimeout(typed);
     const text = query.value.trim();
-    history.replaceState(null, "", text ? sicmirViews.link({ q: text }) : "#");
+    history.replaceState(null, "", text ? link({ q: text }) : "#");
     await show(false);
     const found = main.querySelectorAll("ul.names a");
     if (text && found.length === 1) location.hash = found[0].hash;

@@ -19,7 +19,10 @@ const sicmirLoad = (() => {
   function whole(table) {
     const columns = Object.values(table).filter((column) => column !== null && typeof column === "object");
     const lengths = columns.map((column) => (column.codes || column).length);
-    return new Set(lengths).size < 2 && columns.every((column) => !column.codes || column.codes.every((code) => code in column.levels));
+    return (
+      new Set(lengths).size < 2 &&
+      columns.every((column) => !column.codes || column.codes.every((code) => code in column.levels))
+    );
   }
 
   // Promise of the tables of a shard; a shard that failed is tried again at the next call.
@@ -30,10 +33,12 @@ const sicmirLoad = (() => {
       waiting.set(key, entry);
       const script = document.createElement("script");
       script.src = `shards/${key}.js` + (stamp ? `?${stamp}` : "");
-      script.onerror = () => reject(broken(key, "cannot be loaded: it is missing, or there is no connection."));
+      script.onerror = () =>
+        reject(broken(key, "cannot be loaded: it is missing, or there is no connection."));
       script.onload = () => {
         const found = entry.shard;
-        if (!found || !found.tables || !Object.values(found.tables).every(whole)) reject(broken(key, "is damaged."));
+        if (!found || !found.tables || !Object.values(found.tables).every(whole))
+          reject(broken(key, "is damaged."));
         else if (stamp && found.stamp !== stamp)
           reject(broken(key, "belongs to another version of the atlas. Reload the page."));
         else {

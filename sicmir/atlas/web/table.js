@@ -28,7 +28,9 @@ const sicmirTable = (() => {
       const text = value === null || value === undefined ? "" : String(value);
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    return [names, ...rows.map((row) => names.map((name) => row[name]))].map((row) => row.map(cell).join(",") + "\n").join("");
+    return [names, ...rows.map((row) => names.map((name) => row[name]))]
+      .map((row) => row.map(cell).join(",") + "\n")
+      .join("");
   }
 
   function download(names, rows, file) {
@@ -46,34 +48,80 @@ const sicmirTable = (() => {
     let order = rows;
     let most = FIRST;
     const body = el("tbody");
-    const more = el("button", { type: "button", click: () => { most = Infinity; fill(); } });
+    const more = el("button", {
+      type: "button",
+      click: () => {
+        most = Infinity;
+        fill();
+      },
+    });
     const fill = () => {
-      body.replaceChildren(...order.slice(0, most).map((row) =>
-        el("tr", grey(row) ? { class: "grey" } : {}, ...columns.map((column, i) =>
-          el(i ? "td" : "th", { scope: i ? null : "row", class: column.words ? "words" : "number" }, column.show(row))))));
+      body.replaceChildren(
+        ...order
+          .slice(0, most)
+          .map((row) =>
+            el(
+              "tr",
+              grey(row) ? { class: "grey" } : {},
+              ...columns.map((column, i) =>
+                el(
+                  i ? "td" : "th",
+                  { scope: i ? null : "row", class: column.words ? "words" : "number" },
+                  column.show(row),
+                ),
+              ),
+            ),
+          ),
+      );
       more.hidden = order.length <= most;
       more.textContent = `Show all ${order.length} rows`;
     };
     const heads = columns.map((column) => {
       const head = el("th", { scope: "col", class: column.words ? "words" : "number" });
-      head.append(el("button", { type: "button", class: "sort", title: column.title || null, click: () => {
-        const up = head.getAttribute("aria-sort") === "descending" || (column.words && !head.hasAttribute("aria-sort"));
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        order = [...rows].sort((a, b) => compare(column.sort(a), column.sort(b), up));
-        fill();
-      } }, column.head));
+      head.append(
+        el(
+          "button",
+          {
+            type: "button",
+            class: "sort",
+            title: column.title || null,
+            click: () => {
+              const up =
+                head.getAttribute("aria-sort") === "descending" ||
+                (column.words && !head.hasAttribute("aria-sort"));
+              for (const other of heads) other.removeAttribute("aria-sort");
+              head.setAttribute("aria-sort", up ? "ascending" : "descending");
+              order = [...rows].sort((a, b) => compare(column.sort(a), column.sort(b), up));
+              fill();
+            },
+          },
+          column.head,
+        ),
+      );
       return head;
     });
     fill();
-    return el("section", { class: "table", "aria-label": caption },
-      el("div", { class: "tools" },
+    return el(
+      "section",
+      { class: "table", "aria-label": caption },
+      el(
+        "div",
+        { class: "tools" },
         el("span", {}, `${rows.length} ${rows.length === 1 ? "row" : "rows"}`),
-        el("button", { type: "button", class: "csv", click: () => download(names, rows, file) }, "Download CSV",
-          el("span", { class: "unseen" }, ` of ${caption}`))),
-      el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${caption}, table` },
-        el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...heads)), body)),
-      more);
+        el(
+          "button",
+          { type: "button", class: "csv", click: () => download(names, rows, file) },
+          "Download CSV",
+          el("span", { class: "unseen" }, ` of ${caption}`),
+        ),
+      ),
+      el(
+        "div",
+        { class: "scroll", role: "region", tabindex: "0", "aria-label": `${caption}, table` },
+        el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...heads)), body),
+      ),
+      more,
+    );
   }
 
   // Nothing comes last, whatever the direction.
