@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import claims, low_coverage, tumour_study
+from sicmir import claims, low_coverage, pituitary_study, tumour_study
 from sicmir.pituitary_sets import Animals
 
 _LIMITS = ("spearman", "lower", "upper")
@@ -145,7 +145,8 @@ def headline(
     age
         Name of the contrast of ages.
     """
-    counts = claims.counts(verdicts)
+    measured = verdicts["contrast"] == pituitary_study.TISSUE
+    organ, counts = claims.counts(verdicts[measured]), claims.counts(verdicts[~measured])
     found = {
         "dataset": str(cells.uns["sicmir"]["dataset"]),
         "n_profiles": len(report),
@@ -162,10 +163,13 @@ def headline(
         "n_mirnas": animals.mirna.n_vars,
         "n_orthologues": sum(animals.orthologues.values()),
         "animals_abstained": int(shown.obs["abstained"].sum()),
+        "organ_agree": organ["agrees"],
+        "organ_disagree": organ["disagrees"],
+        "n_organ": int(measured.sum()),
         "claims_agree": counts["agrees"],
         "claims_disagree": counts["disagrees"],
         "claims_open": counts["cannot_tell"],
-        "n_claims": len(verdicts),
+        "n_claims": int((~measured).sum()),
         "age": age,
     }
     names = {
