@@ -73,7 +73,7 @@ const sicmirMirna = (() => {
         grey: (row) => below(atlas, row.grade),
         told: (row) =>
           `${place(atlas, row)}: ${number(row.mean)} (${limits(row.lower, row.upper)}), ${percent(row.fraction_above)} above baseline, ${row.n_donors} donors, grade ${row.grade}`,
-        caption: `Dot: mean over donors; its size: fraction of parts of the cells above the baseline. Line: ${interval(atlas)} of prediction of one donor, no confidence interval of the mean. Blue: normal, orange: disease.${below(atlas, one.grade) ? " Grey: below grade " + atlas.facts.min_grade + "." : ""}`,
+        caption: `Dot: mean over donors; its size: fraction of parts of the cells above the baseline. Line: ${interval(atlas)} of prediction of one donor, no confidence interval of the mean. Blue: normal, orange: disease.${list.some((row) => row.mean === null) ? " Cell types without a prediction are in the table alone." : ""}${below(atlas, one.grade) ? " Grey: below grade " + atlas.facts.min_grade + "." : ""}`,
       }),
       table(
         [
