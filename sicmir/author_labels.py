@@ -25,8 +25,8 @@ ROUNDS = 10
 """Most repeats of estimating which label goes with which group, and laying the labels anew."""
 
 COLUMNS = (
-    *("donor", "sample", "n_labels", "n_barcodes", "score", "rolled_score", "agreement", "rolled_agreement"),
-    "used",
+    *("donor", "used", "sample", "n_labels", "n_barcodes"),
+    *("score", "rolled_score", "agreement", "rolled_agreement"),
 )
 
 
@@ -143,7 +143,7 @@ def lay(
         highest = [max(values) for values in list(zip(*others, strict=True))[:2]]
         used = score > highest[0] and agreement > highest[1]
         verdict = "yes" if used else "no"
-        rows.append((name, sample, len(kinds), len(own), score, highest[0], agreement, highest[1], verdict))
+        rows.append((name, verdict, sample, len(kinds), len(own), score, highest[0], agreement, highest[1]))
         if used:
             laid.append(pd.Series(kinds, own.index[at]))
     return pd.DataFrame(rows, columns=list(COLUMNS)), pd.concat(laid)
