@@ -2,6 +2,7 @@
 # Variables:  PROFILE    ci (minutes) or full, of `make book`
 #             INSTALLER  uv (fast) or pip
 #             TORCH      cpu (small) or default (the build of the package index: CUDA on Linux, gigabytes)
+#             JOBS       tests and notebooks that run at a time
 #             PYTHON     interpreter for the virtual environment, 3.11 or later
 
 SHELL := bash
@@ -13,6 +14,7 @@ PROFILE ?= ci
 INSTALLER ?= uv
 TORCH ?= cpu
 PYTHON ?= python3
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,8 +31,8 @@ book: $(READY) ## Run the notebooks that are out of date and build the book
 	$(BIN)/sicmir book --profile $(PROFILE)
 
 test: $(READY) ## Run the unit tests, then every notebook at its defaults
-	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
+	$(BIN)/python -m pytest -n $(JOBS) --nbmake --nbmake-timeout=900 notebooks
 
 lint: $(READY) ## Check style, notebooks included
 	$(BIN)/ruff check .
