@@ -11,13 +11,14 @@ from statsmodels.stats.meta_analysis import combine_effects
 from typer.testing import CliRunner
 
 from sicmir import cli, stats
-from sicmir.atlas import meta
+from sicmir.atlas import index, meta
 from sicmir.atlas.answers import answer, write_answer
+from sicmir.atlas.check import check
 from sicmir.atlas.combine import combine
 from sicmir.atlas.expression import expression, gene_expression, targeting
 from sicmir.atlas.links import network as links
 from sicmir.atlas.query import TRUST_COLUMNS, Atlas
-from sicmir.atlas.tables import write_table
+from sicmir.atlas.tables import SCHEMAS, write_table
 from sicmir.errors import DataError, ParameterError, ReadError
 from sicmir.mirna_findings import adjusted
 
@@ -343,6 +344,34 @@ def test_with_enough_donors_the_network_has_correlations(folder, tmp_path):
 
 
 # Files and the command
+
+
+def test_an_index_gives_the_same_answers_until_the_data_sets_change(folder, opened, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    place = index.build(tmp_path / "store")
+    assert {path.name for path in place.iterdir()} == {f"{name}.parquet" for name in SCHEMAS}
+    assert check(tmp_path / "store") == (3, [], [])
+    files = [atlas.file(tmp_path / "store", "mirna", name) for name in ("one", "two", "3")]
+    with Atlas(tmp_path / "store") as fast:
+        for file in files:
+            file.rename(file.with_suffix(".away"))
+        for ask in (
+            lambda one: expression(one, MIRNA),
+            lambda one: meta.markers(one, "type 0"),
+            lambda one: links(one, MIRNA, "type 1"),
+        ):
+            pd.testing.assert_frame_equal(ask(fast), ask(opened), rtol=1e-6)
+        for file in files:
+            file.with_suffix(".away").rename(file)
+    atlas.put(tmp_path / "store", "four", seed=1, targets="")
+    with Atlas(tmp_path / "store") as more:
+        assert set(more.sql("SELECT DISTINCT dataset FROM mirna")["dataset"]) == {"one", "two", "3", "four"}
+    again = index.build(tmp_path / "store")
+    assert not place.exists()
+    (again / "genes.parquet").write_bytes(b"nothing")
+    (problem,) = check(tmp_path / "store").problems
+    assert problem.file == f"{again.name}/genes.parquet"
+    assert "make it anew" in problem.problem
 
 
 def test_stores_that_cannot_be_asked(tmp_path, folder):

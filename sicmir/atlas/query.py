@@ -39,6 +39,8 @@ class Atlas:
     ----------
     folder
         Of the store; "" takes that of the environment variable ``SICMIR_ATLAS``.
+    indexed
+        Whether to read the index, where there is one (:mod:`sicmir.atlas.index`).
 
     Attributes
     ----------
@@ -57,7 +59,7 @@ class Atlas:
         If there is no store, it is empty, or a record cannot be used.
     """
 
-    def __init__(self, folder: str | Path = "") -> None:
+    def __init__(self, folder: str | Path = "", indexed: bool = True) -> None:
         place = paths.atlas(folder)
         found = store.read_records(place)
         if not found:
@@ -68,17 +70,12 @@ class Atlas:
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
             self._connection.execute(f"SET {setting} = false")  # nothing is fetched
         self._connection.execute("SET parquet_metadata_cache = true")
-        for name, schema in SCHEMAS.items():
-            files = self._files(place, found, name)
-            shown = [
-                one for one in ("tissue", "tissue_id", "disease", "disease_id") if one not in schema.names
-            ]
-            self._connection.register(f"{name}_of", files)
-            self._connection.read_parquet(files["filename"].tolist(), filename=True).create_view(f"{name}_in")
-            self._connection.execute(
-                f"CREATE VIEW {name} AS SELECT f.dataset, {', '.join(f'f.{one}' for one in shown)}, "
-                f"t.* EXCLUDE (filename) FROM {name}_in t JOIN {name}_of f USING (filename)"
-            )
+        index = store.index_folder(place, found)
+        for name in SCHEMAS:
+            if indexed and index.is_dir():
+                self._connection.read_parquet(str(index / f"{name}.parquet")).create_view(name)
+            else:
+                self._view(name, self._files(place, found, name))
         # Of one model, all say the same.
         self.trust = self.sql(
             "SELECT * FROM trust WHERE dataset = $dataset", {"dataset": found[0]["dataset"]}
@@ -187,6 +184,21 @@ class Atlas:
             "synthetic": self.model["synthetic"],
         }
         return found
+
+    def write_sorted(self, name: str, keys: Sequence[str], path: Path, row_group_size: int) -> None:
+        """Write a view as one Parquet file, sorted by some of its columns."""
+        table = self._connection.sql(f"SELECT * FROM {name} ORDER BY {', '.join(keys)}, dataset")
+        table.write_parquet(str(path), compression="zstd", row_group_size=row_group_size)
+
+    def _view(self, name: str, files: pd.DataFrame) -> None:
+        """Make a view of the files of a table, with what is known of their data sets."""
+        shown = [one for one in _FACTS if one not in SCHEMAS[name].names]
+        self._connection.register(f"{name}_of", files)
+        self._connection.read_parquet(files["filename"].tolist(), filename=True).create_view(f"{name}_in")
+        self._connection.execute(
+            f"CREATE VIEW {name} AS SELECT f.dataset, {', '.join(f'f.{one}' for one in shown)}, "
+            f"t.* EXCLUDE (filename) FROM {name}_in t JOIN {name}_of f USING (filename)"
+        )
 
     @staticmethod
     def _files(place: Path, found: list[dict[str, Any]], name: str) -> pd.DataFrame:
