@@ -2,6 +2,7 @@
 
 Samples of one donor are not independent, and miRNAs of one cluster rise and fall together; a donor is
 the unit that was drawn from the population (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
+Where miRNAs are drawn as well, whole genomic clusters are.
 """
 
 from __future__ import annotations
@@ -102,6 +103,31 @@ def bootstrap_median(
         [(method, against, *interval) for method, against, interval in rows],
         columns=["method", "against", "median", "lower", "upper", "n_mirnas"],
     )
+
+
+def cluster_members(mirnas: Sequence[str] | pd.Index, clusters: pd.Series | None = None) -> list[np.ndarray]:
+    """Places of the members of each genomic cluster.
+
+    Parameters
+    ----------
+    mirnas
+        Names.
+    clusters
+        Cluster of each miRNA (:func:`sicmir.mirna_findings.describe`); "" or a miRNA that it does not list is
+        a cluster of its own, and so is each without the table.
+    """
+    names = pd.Series(list(mirnas), index=list(mirnas), dtype=object)
+    own = names if clusters is None else clusters.reindex(names.index).fillna("").astype(str)
+    codes = pd.factorize(own.where(own != "", names))[0]
+    return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+
+
+def cluster_draws(
+    members: Sequence[np.ndarray], n_resamples: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Draw as many clusters as there are, with replacement: the places of all their members, draw by draw."""
+    picks = rng.integers(0, len(members), (n_resamples, len(members)))
+    return [np.concatenate([members[i] for i in pick]) for pick in picks]
 
 
 def _draws(donors: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from sicmir.bootstrap import cluster_draws, cluster_members
 from sicmir.contrasts import effect_spearman
 from sicmir.errors import DataError, ParameterError
 from sicmir.metrics import matched, per_mirna
@@ -148,8 +149,6 @@ def compare(
         raise ParameterError(f"Expected level in (0, 1) and n_resamples of 1 or more; found {level!r}.")
     names = [name for name in measured if all(name in table for table in predicted.values())]
     labels = pd.Series("one source" if source is None else source, index=measured.index)
-    own = pd.Series("", index=names) if clusters is None else clusters.reindex(names).fillna("").astype(str)
-    own = own.where(own != "", pd.Series(names, index=names))
     rng, tail, rows = np.random.default_rng(seed), 100 * (1 - level) / 2, []
     for a, b in combinations(measured.index, 2):
         if labels[a] != labels[b]:
@@ -161,14 +160,14 @@ def compare(
         }
         sides = np.stack([truth, *guesses.values()])
         known = np.isfinite(sides).all(axis=0)
-        sides, codes = sides[:, known], pd.factorize(own[known])[0]
+        sides = sides[:, known]
         if not truth[known].any():
             continue
         if sides.shape[1] < _MIN_MIRNAS:
             raise DataError(f"{a} and {b}: {sides.shape[1]} miRNAs have all values; expected {_MIN_MIRNAS}.")
-        members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
-        picks = rng.integers(0, len(members), (n_resamples, len(members)))
-        draws = np.stack([_spearman(sides[:, np.concatenate([members[i] for i in p])]) for p in picks])
+        members = cluster_members(np.asarray(names)[known], clusters)
+        drawn = cluster_draws(members, n_resamples, rng)
+        draws = np.stack([_spearman(sides[:, places]) for places in drawn])
         values = _spearman(sides)
         for place, name in enumerate(guesses):
             row = [a, b, labels[a], name, sides.shape[1], len(members), values[place]]

@@ -12,6 +12,7 @@ from scipy import stats as scipy_stats
 from sicmir import bootstrap, effect_agreement, held_out, pair_study, trust
 from sicmir.contrasts import effect_spearman
 from sicmir.errors import DataError
+from sicmir.mirna_findings import describe
 from sicmir.pituitary_sets import Animals
 
 MODEL = "human model"
@@ -54,7 +55,7 @@ def differences(
     contrasts
         Column of ``obs``, case and reference of each.
     n_resamples, seed
-        Draws of animals, and seed.
+        Draws of animals together with genomic clusters of miRNAs, and seed.
 
     Returns
     -------
@@ -62,13 +63,13 @@ def differences(
         ``contrast, grade, n_mirnas, n_animals, spearman, lower, upper``; contrasts with fewer than 3
         animals on a side are left out, and so are grades of few miRNAs.
     """
-    parts = []
+    parts, clusters = [], describe(predicted, "")["cluster"]
     for key, case, reference in contrasts:
         sizes = animals.mirna.obs[key].value_counts()
         if min(sizes.get(case, 0), sizes.get(reference, 0)) < 3:
             continue
         contrast = {"condition_key": key, "case": case, "reference": reference}
-        found = pair_study.by_grade(animals.mirna, {MODEL: predicted}, contrast, n_resamples, seed)
+        found = pair_study.by_grade(animals.mirna, {MODEL: predicted}, contrast, n_resamples, seed, clusters)
         n_animals = int(sizes[case] + sizes[reference])
         parts.append(found.assign(contrast=label(key, case, reference), n_animals=n_animals))
     columns = ["contrast", "grade", "n_mirnas", "n_animals", "spearman", "lower", "upper"]

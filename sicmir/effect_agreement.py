@@ -1,7 +1,8 @@
 """How well predicted differences between two conditions are those that were measured, over donors.
 
 Agreement over miRNAs says nothing of how it would be with other donors. Here donors are drawn anew, each with
-all that was measured and predicted of it, and every figure is computed again.
+all that was measured and predicted of it, and every figure is computed again; where it is asked for, genomic
+clusters of miRNAs are drawn as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from anndata import AnnData
 from scipy.stats import mannwhitneyu, rankdata
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from sicmir.bootstrap import cluster_draws, cluster_members
 from sicmir.errors import DataError, ParameterError
 from sicmir.mirna_findings import check_fdr
 
@@ -33,6 +35,7 @@ def bootstrap(
     n_resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    clusters: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Agreement of effects over miRNAs, with an interval from donors drawn with replacement.
 
@@ -51,12 +54,16 @@ def bootstrap(
         How many of the largest measured effects should be found, with their sign.
     n_resamples, level, seed
         Draws of donors, level of the percentile interval, seed.
+    clusters
+        Genomic cluster of each miRNA, as for :func:`sicmir.bootstrap.cluster_members`: each draw of donors is
+        judged by clusters that were drawn anew as well. None takes the miRNAs as they are.
 
     Returns
     -------
     DataFrame
         Index :data:`FIGURES`; ``value`` of all donors, ``lower``, ``upper``; ``n_mirnas``, ``n_donors``. The
-        interval tells of these donors, not of other studies; with few of them it is too narrow.
+        interval tells of these donors, and without ``clusters`` of these miRNAs, not of other studies; with
+        few of them it is too narrow.
 
     Raises
     ------
@@ -83,7 +90,13 @@ def bootstrap(
     truth, guess = (_effects(side, weights) for side in sides)
     kept = np.isfinite(truth[0]) & np.isfinite(guess[0])
     _check_size(kept, k)
-    table = _figures(truth[:, kept], guess[:, kept], k)
+    truth, guess = truth[:, kept], guess[:, kept]
+    if clusters is None:
+        table = _figures(truth, guess, k)
+    else:
+        places = cluster_draws(cluster_members(np.asarray(mirnas)[kept], clusters), n_resamples, rng)
+        drawn = enumerate([np.arange(kept.sum()), *places])
+        table = pd.concat([_figures(truth[[row]][:, at], guess[[row]][:, at], k) for row, at in drawn])
     return _limits(table.iloc[0], table.iloc[1:], level, int(kept.sum()), int((strata > 0).sum()))
 
 

@@ -14,8 +14,10 @@ import pandas as pd
 from anndata import AnnData
 
 from sicmir import cell_agreement, effect_agreement, panel, prediction, trust
+from sicmir.bootstrap import cluster_draws, cluster_members
 from sicmir.errors import PanelError, ParameterError
 from sicmir.held_out import outspoken
+from sicmir.mirna_findings import describe
 from sicmir.model import Bundle
 
 MIN_COVERAGE = 0.5
@@ -196,19 +198,20 @@ def by_cell_types(
     transform
         As for :func:`sicmir.predict`.
     n_resamples, seed
-        Draws of miRNAs, and seed.
+        Draws of genomic clusters of miRNAs, and seed.
 
     Returns
     -------
     DataFrame
         A row for each variant: ``genes, draw``; ``n_genes`` and ``domain_score``, medians of the rows;
         ``abstained``, the share of the rows that the domain would not let pass; ``n_mirnas``; ``n_pairs`` of
-        cell types; ``spearman`` (median over pairs) with ``lower`` and ``upper``, 95 % limits over miRNAs
+        cell types; ``spearman`` (median over pairs) with ``lower`` and ``upper``, 95 % limits over clusters
         drawn anew, for these cell types; without limits for :data:`RANDOM`, which has draws.
     """
     counted = mirna.var_names[trust.at_least(bundle.trust["grade"].reindex(mirna.var_names), min_grade)]
     truth, source = mirna.to_df()[counted], mirna.obs["source"]
-    draws = _draws(len(counted), n_resamples, seed)
+    members = cluster_members(counted, describe(mirna, "")["cluster"])
+    draws = cluster_draws(members, n_resamples, np.random.default_rng(seed))
     rows = []
     for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
         found = outspoken(table, bundle, transform, min_coverage=0)
@@ -246,7 +249,7 @@ def by_samples(
     contrast
         ``condition_key``, ``case``, ``reference``, columns of ``measured.obs``.
     bundle, few, above_floor, min_grade, transform, n_draws, n_resamples, seed
-        As for :func:`by_cell_types`; donors are drawn anew.
+        As for :func:`by_cell_types`; donors are drawn anew together with the clusters.
 
     Returns
     -------
@@ -254,12 +257,19 @@ def by_samples(
         As of :func:`by_cell_types`, without ``n_pairs``.
     """
     counted = measured.var_names[trust.at_least(bundle.trust["grade"].reindex(measured.var_names), min_grade)]
-    rows = []
+    rows, clusters = [], describe(measured, "")["cluster"]
     for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
         found = outspoken(table, bundle, transform, min_coverage=0)
         guess = AnnData(found[:, counted].X, obs=measured.obs, var=found[:, counted].var)
         drawn = effect_agreement.bootstrap(
-            measured, guess, counted, **contrast, k=1, n_resamples=n_resamples, seed=seed
+            measured,
+            guess,
+            counted,
+            **contrast,
+            k=1,
+            n_resamples=n_resamples,
+            seed=seed,
+            clusters=clusters,
         ).loc["effect_spearman"]
         limits = {"spearman": drawn["value"], "lower": drawn["lower"], "upper": drawn["upper"]}
         rows.append(_facts(name, draw, table, found) | {"n_mirnas": len(counted)} | limits)
@@ -293,10 +303,6 @@ def _masked(mrna: AnnData, keep: np.ndarray) -> AnnData:
     cut = mrna.copy()
     cut.X = np.where(keep, np.asarray(mrna.X), np.float32(np.nan))
     return cut
-
-
-def _draws(n: int, n_resamples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, n, (n_resamples, n))
 
 
 def _columns(table: pd.DataFrame, columns: np.ndarray | slice) -> pd.DataFrame:

@@ -130,11 +130,13 @@ def by_grade(
     contrast: Mapping[str, Any],
     n_resamples: int = 1000,
     seed: int = 0,
+    clusters: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Spearman correlation of effects, with its interval over donors, for the miRNAs of each grade.
 
     The shuffled control and the model that may know the donors are left out, and so are grades of fewer than
-    :data:`FEWEST` miRNAs.
+    :data:`FEWEST` miRNAs. With ``clusters`` (:func:`sicmir.effect_agreement.bootstrap`) the interval is over
+    donors and genomic clusters of miRNAs.
     """
     rows = []
     for name, adata in predicted.items():
@@ -146,7 +148,14 @@ def by_grade(
             if len(names) < FEWEST:
                 continue
             drawn = effect_agreement.bootstrap(
-                measured, adata, names, **contrast, k=1, n_resamples=n_resamples, seed=seed
+                measured,
+                adata,
+                names,
+                **contrast,
+                k=1,
+                n_resamples=n_resamples,
+                seed=seed,
+                clusters=clusters,
             ).loc["effect_spearman"]
             row = {"predictor": name, "grade": grade, "n_mirnas": len(names), "spearman": drawn["value"]}
             rows.append(row | {"lower": drawn["lower"], "upper": drawn["upper"]})

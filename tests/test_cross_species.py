@@ -10,7 +10,9 @@ from scipy import stats as scipy_stats
 
 from sicmir import (
     cross_species,
+    effect_agreement,
     orthologues,
+    panel,
     pituitary_headline,
     pituitary_plots,
     pituitary_sets,
@@ -76,6 +78,9 @@ def test_agreement_by_grade_is_that_of_mean_differences(animals, predicted):
     sides = [effect(side[:, names].X, animals.mirna.obs) for side in (animals.mirna, predicted)]
     assert row["spearman"] == pytest.approx(scipy_stats.spearmanr(*sides).statistic)
     assert row["lower"] < row["spearman"] < row["upper"]
+    options = {"k": 1, "n_resamples": 50, "clusters": panel.mirnas().set_index("name")["cluster"]}
+    both = effect_agreement.bootstrap(animals.mirna, predicted, names, **AGES, **options)
+    assert row[["lower", "upper"]].tolist() == both.loc["effect_spearman", ["lower", "upper"]].tolist()
     assert row["n_animals"] == animals.mirna.n_obs
     figure = pituitary_plots.by_grade(table)
     assert [ax.get_title() for ax in figure.axes] == ["age 32 against 12", "sex M against F"]

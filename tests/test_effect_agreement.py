@@ -80,6 +80,28 @@ def test_draws_are_draws_of_donors():
     )
 
 
+def test_clusters_are_drawn_with_the_donors():
+    """Where all donors are alike, what is left of the interval is that of the clusters."""
+    measured, predicted = samples(6, n_mirnas=30, noise=0.0)
+    predicted.X[::2] += np.random.default_rng(3).normal(scale=2, size=30)
+    names = measured.var_names
+    clusters = pd.Series([f"c{i // 3}" for i in range(24)] + [""] * 3, index=names[:27])
+    options = {"k": 5, "n_resamples": 2000, "seed": 1} | CONTRAST
+    alone = effect_agreement.bootstrap(measured, predicted, names, **options).loc["effect_spearman"]
+    table = effect_agreement.bootstrap(measured, predicted, names, clusters=clusters, **options)
+    drawn = table.loc["effect_spearman"]
+    assert alone["lower"] == pytest.approx(alone["value"]) == pytest.approx(drawn["value"])
+    sides = [adata.X[0] - adata.X[1] for adata in (measured, predicted)]
+    groups = [list(range(3 * i, 3 * i + 3)) for i in range(8)] + [[i] for i in range(24, 30)]
+    rng, rho = np.random.default_rng(7), []
+    for _ in range(2000):
+        places = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
+        rho.append(spearmanr(*(side[places] for side in sides)).statistic)
+    expected = np.percentile(rho, [2.5, 97.5])
+    assert drawn[["lower", "upper"]].to_numpy(dtype=float) == pytest.approx(expected, abs=0.04)
+    assert set(table["n_mirnas"]) == {30}
+
+
 def test_what_is_not_measured_counts_on_neither_side_of_a_pair():
     measured, predicted = samples(6)
     measured.X[0, 0] = np.nan
