@@ -1,15 +1,16 @@
 """Whether miRNAs known from vesicles rank above comparable ones: positive and negative controls of crosstalk.
 
 What is abundant is found everywhere, in vesicles too. Each positive is therefore held against controls that
-are as abundant in the sender, and the same figure is given for labels drawn by lot.
+are as abundant in the sender, and the same figure is given for positives drawn by lot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
 
 from sicmir.errors import DataError, ParameterError
 
@@ -17,11 +18,11 @@ CALIPER = 1.0
 """Largest difference, log2, between a positive and its control."""
 
 _FAR = 1e6
-COLUMNS = (
-    *("term", "n_positive", "n_control", "auroc", "lower", "upper"),
-    *("shuffled", "shuffled_lower", "shuffled_upper"),
-)
+_STRATA = 5
+COLUMNS = ("term", "n_positive", "n_control", "auroc", "lower", "upper")
 """Columns of :func:`areas`."""
+SHUFFLED = ("shuffled", "shuffled_lower", "shuffled_upper")
+"""Columns of :func:`by_lot`."""
 
 
 def matched_sets(
@@ -86,7 +87,7 @@ def areas(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of controls that their positive outranks, with intervals, and the same for shuffled labels.
+    """Share of controls that their positive outranks, with intervals.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def areas(
         As :func:`matched_sets` or :func:`one_set` gives them: one positive in each of several sets, or one
         set for all, where nothing was matched.
     n_resamples
-        Draws of sets with replacement, and draws of the labels within sets.
+        Draws of sets with replacement.
     level, seed
         Of the percentile intervals, and seed.
 
@@ -105,8 +106,7 @@ def areas(
     DataFrame
         A row a term, :data:`COLUMNS`. ``auroc`` is the mean over positives of the share of their own controls
         with a lower score, ties counting half: 0.5 is guessing. ``lower, upper``: sets drawn anew; within a
-        single set, positives and controls apart. ``shuffled``: median and interval over labels drawn by lot
-        within sets, so it tells what this design gives where there is nothing.
+        single set, positives and controls apart.
 
     Raises
     ------
@@ -119,15 +119,78 @@ def areas(
     rng, tail, rows = np.random.default_rng(seed), 100 * (1 - level) / 2, []
     inside = sets["positive"].to_numpy(dtype=bool)
     counts = (int(inside.sum()), int((~inside).sum()))
+    single = (sets["set"] == sets["set"].iloc[0]).all()
     for term in scores:
         values = scores.loc[sets["mirna"], term].to_numpy(dtype=float)
-        if (sets["set"] == sets["set"].iloc[0]).all():
-            found, drawn, mixed = _one_set(values, inside, n_resamples, rng)
+        own = _shares(values, inside, sets["set"])
+        if single:
+            wins = _outranks(values[inside], values[~inside])
+            sides = [rng.multinomial(size, np.full(size, 1 / size), n_resamples) for size in wins.shape]
+            drawn = ((sides[0] @ wins) * sides[1]).sum(axis=1) / wins.size
         else:
-            found, drawn, mixed = _many_sets(values, inside, sets["set"], n_resamples, rng)
-        limits = np.percentile(drawn, [tail, 100 - tail])
-        rows.append((term, *counts, found, *limits, *np.percentile(mixed, [50, tail, 100 - tail])))
+            drawn = own[rng.integers(0, len(own), (n_resamples, len(own)))].mean(axis=1)
+        rows.append((term, *counts, own.mean(), *np.percentile(drawn, [tail, 100 - tail])))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def by_lot(
+    scores: pd.DataFrame,
+    positive: pd.Series,
+    amount: pd.Series,
+    clusters: pd.Series,
+    match: Callable[[pd.Series, pd.Series], pd.DataFrame],
+    n_draws: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What the whole procedure gives for positives drawn by lot, as many and about as abundant as the real.
+
+    Whole clusters are drawn, the last one cut short, each the likelier, the more positives there are among
+    miRNAs as abundant (fifths of ``amount``); controls are then found anew. What matching leaves of the
+    abundance of positives shows as a median that is not 0.5.
+
+    Parameters
+    ----------
+    scores
+        miRNAs × terms.
+    positive, amount
+        As for :func:`matched_sets`; the index of ``scores``.
+    clusters
+        Cluster of each miRNA, the same index.
+    match
+        :func:`matched_sets` or :func:`one_set`.
+    n_draws
+        Draws of positives.
+    level, seed
+        Of the percentile intervals, and seed.
+
+    Returns
+    -------
+    DataFrame
+        A row a term, in the order of ``scores``; :data:`SHUFFLED`: median over draws, and interval.
+    """
+    rng, tail = np.random.default_rng(seed), 100 * (1 - level) / 2
+    strata = pd.qcut(amount.rank(method="first"), _STRATA, labels=False)
+    found = positive.groupby(strata).agg(["sum", "size"])
+    chance = (found["sum"] + 0.5) / (found["size"] + 1)
+    # An exponential waiting time of this rate has ended by 1 with that chance.
+    rates = (-np.log1p(-chance)).reindex(strata).set_axis(positive.index)
+    of_cluster = rates.groupby(clusters).mean()
+    drawn = np.empty((n_draws, scores.shape[1]))
+    for draw in drawn:
+        times = pd.Series(rng.exponential(size=len(of_cluster)), of_cluster.index) / of_cluster
+        order = np.lexsort((rng.random(len(positive)), clusters.map(times)))
+        lots = pd.Series(False, positive.index)
+        lots.iloc[order[: int(positive.sum())]] = True
+        try:
+            sets = match(lots, amount)
+        except DataError:  # no control is near enough to any of them
+            draw[:] = np.nan
+            continue
+        inside = sets["positive"].to_numpy(dtype=bool)
+        values = scores.loc[sets["mirna"]].to_numpy(dtype=float)
+        draw[:] = [_shares(column, inside, sets["set"]).mean() for column in values.T]
+    return pd.DataFrame(np.nanpercentile(drawn, [50, tail, 100 - tail], axis=0).T, columns=list(SHUFFLED))
 
 
 def one_set(positive: pd.Series, amount: pd.Series) -> pd.DataFrame:
@@ -147,30 +210,11 @@ def _outranks(cases: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (cases[:, None] > others) + (cases[:, None] == others) / 2
 
 
-def _one_set(
-    values: np.ndarray, inside: np.ndarray, n: int, rng: np.random.Generator
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Figure, draws of positives and controls apart, and shuffled labels."""
-    wins = _outranks(values[inside], values[~inside])
-    sides = [rng.multinomial(size, np.full(size, 1 / size), n) for size in wins.shape]
-    drawn = ((sides[0] @ wins) * sides[1]).sum(axis=1) / wins.size
-    ranks = rng.permuted(np.tile(rankdata(values), (n, 1)), axis=1)[:, : len(wins)]
-    mixed = (ranks.sum(axis=1) - len(wins) * (len(wins) + 1) / 2) / wins.size
-    return float(wins.mean()), drawn, mixed
-
-
-def _many_sets(
-    values: np.ndarray, inside: np.ndarray, sets: pd.Series, n: int, rng: np.random.Generator
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """The same of sets with one positive each: draws of sets, and labels shuffled within them."""
-    codes = pd.factorize(sets)[0]
-    shares = np.empty(len(values))  # of the other members of its set that each member outranks
-    for code in range(codes.max() + 1):
-        rows = np.flatnonzero(codes == code)
-        shares[rows] = (_outranks(values[rows], values[rows]).sum(axis=1) - 0.5) / (len(rows) - 1)
-    own = shares[inside]
-    drawn = own[rng.integers(0, len(own), (n, len(own)))].mean(axis=1)
-    mixed = np.zeros(n)
-    for code in range(codes.max() + 1):
-        mixed += rng.choice(shares[codes == code], n) / len(own)
-    return float(own.mean()), drawn, mixed
+def _shares(values: np.ndarray, inside: np.ndarray, sets: pd.Series) -> np.ndarray:
+    """Of each positive, the share of the controls of its set that it outranks."""
+    own = np.unique(sets.to_numpy(dtype=str), return_inverse=True)[1]
+    shares = [
+        _outranks(values[(own == code) & inside], values[(own == code) & ~inside]).mean(axis=1)
+        for code in range(own.max() + 1)
+    ]
+    return np.concatenate(shares)

@@ -8,9 +8,9 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 
-from sicmir import claims, crosstalk_shuffle, ev_controls, glioma_sets, published_cells, study_effect
+from sicmir import claims, crosstalk_shuffle, glioma_sets, published_cells, study_effect
 from sicmir.crosstalk import Crosstalk, crosstalk
-from sicmir.glioma_study import ANY
+from sicmir.glioma_controls import ANY, MATCHED, OTHERS
 from sicmir.model import Bundle
 
 COHORTS: Mapping[str, str] = {"glioblastomas": "GBM", "gliomas of lower grade": "LGG"}
@@ -115,17 +115,22 @@ def transfers(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def controls_table(controls: pd.DataFrame) -> pd.DataFrame:
-    """The score of :func:`sicmir.glioma_study.controls` in few columns, intervals in words."""
+    """The score of :func:`sicmir.glioma_controls.controls` in few columns, intervals in words."""
     part = controls[controls["term"] == "score"]
-    intervals = {
-        name: [f"{_told(a)} ({_told(b)} to {_told(c)})" for a, b, c in part[columns].to_numpy(dtype=float)]
-        for name, columns in (
-            ("AUROC", ["auroc", "lower", "upper"]),
-            ("shuffled labels", ["shuffled", "shuffled_lower", "shuffled_upper"]),
-        )
-    }
-    shown = part[["receiver", "controls", "n_positive", "n_control"]]
-    return shown.rename(columns={"n_positive": "known", "n_control": "others"}).assign(**intervals)
+    shown = part[["receiver", "controls", "n_positive", "n_control", "n_reported"]].rename(
+        columns={"n_positive": "known", "n_control": "not in list", "n_reported": "of these in vesicles"}
+    )
+    return shown.assign(
+        AUROC=_intervals(part, "auroc", "lower", "upper"),
+        drawn=_intervals(part, "shuffled", "shuffled_lower", "shuffled_upper"),
+    ).rename(columns={"drawn": "positives by lot"})
+
+
+def left_out_table(left_out: pd.DataFrame) -> pd.DataFrame:
+    """:func:`sicmir.glioma_controls.one_publication_less` in few columns, intervals in words."""
+    names = {"n_positive": "known", "n_control": "not in list"}
+    shown = left_out[["left_out", "controls", *names]].rename(columns=names)
+    return shown.assign(AUROC=_intervals(left_out, "auroc", "lower", "upper"))
 
 
 def synthetic(n_permutations: int, fdr: float = 0.05, seed: int = 0) -> pd.DataFrame:
@@ -167,6 +172,7 @@ def headline(
     result: Crosstalk,
     rows: pd.DataFrame,
     controls: pd.DataFrame,
+    left_out: pd.DataFrame,
     ablated: pd.DataFrame,
     verdicts: pd.DataFrame,
     fdr: float = 0.05,
@@ -185,9 +191,9 @@ def headline(
         Of :func:`sicmir.study_effect.distances` and :func:`sicmir.glioma_study.from_other_studies`.
     result, rows
         Crosstalk, and its rows from the tumour and back.
-    controls, ablated, verdicts
-        Of :func:`sicmir.glioma_study.controls`, :func:`sicmir.crosstalk.ablation` and
-        :func:`sicmir.published_cells.literature`.
+    controls, left_out, ablated, verdicts
+        Of :func:`sicmir.glioma_controls.controls`, :func:`sicmir.glioma_controls.one_publication_less`,
+        :func:`sicmir.crosstalk.ablation` and :func:`sicmir.published_cells.literature`.
     fdr
         Largest q of a finding.
     """
@@ -221,8 +227,9 @@ def headline(
         "n_tested": int(result.table["p"].notna().sum()),
         "n_significant": int((rows["q"] <= fdr).sum()),
         "best": f"{best['mirna']} ({best['sender']} → {best['receiver']})",
-        **_area(controls, "matched", "score", "ev"),
-        **_area(controls, "all others", "abundance", "abundance"),
+        **_area(controls, MATCHED, "score", "ev"),
+        **_area(controls, OTHERS, "abundance", "abundance"),
+        **_largest(left_out),
         "weakest_term": str(ablated["spearman"].idxmax()),
         "strongest_term": str(ablated["spearman"].idxmin()),
         "claims_agree": counts["agrees"],
@@ -233,20 +240,34 @@ def headline(
 
 
 def _area(controls: pd.DataFrame, name: str, term: str, prefix: str) -> dict[str, str | int]:
-    """AUROC of a term over all partners, with its interval and that of shuffled labels."""
+    """AUROC of a term over all partners, with its interval and that of positives by lot."""
     part = controls[(controls["controls"] == name) & (controls["term"] == term)]
     wide = part[part["receiver"] == ANY]
     part = wide if len(wide) else part
     if part.empty:
-        return {f"{prefix}_{key}": "none" for key in ("auroc", "shuffled", "n", "n_controls")}
+        return {f"{prefix}_{key}": "none" for key in ("auroc", "shuffled", "n", "n_controls", "n_reported")}
     row = part.iloc[0]
-    shown = [_told(row[key]) for key in ev_controls.COLUMNS[3:]]
     return {
-        f"{prefix}_auroc": "{} ({} to {})".format(*shown[:3]),
-        f"{prefix}_shuffled": "{} ({} to {})".format(*shown[3:]),
+        f"{prefix}_auroc": _intervals(part, "auroc", "lower", "upper")[0],
+        f"{prefix}_shuffled": _intervals(part, "shuffled", "shuffled_lower", "shuffled_upper")[0],
         f"{prefix}_n": int(row["n_positive"]),
         f"{prefix}_n_controls": int(row["n_control"]),
+        f"{prefix}_n_reported": int(row["n_reported"]),
     }
+
+
+def _largest(left_out: pd.DataFrame) -> dict[str, str | int]:
+    """The matched figure without the publication that reports most miRNAs."""
+    part = left_out[left_out["controls"] == MATCHED]
+    if part.empty:
+        return dict.fromkeys(("largest", "largest_auroc", "largest_n"), "none")
+    row = part.iloc[0]
+    shown = _intervals(part, "auroc", "lower", "upper")[0]
+    return {"largest": str(row["left_out"]), "largest_auroc": shown, "largest_n": int(row["n_positive"])}
+
+
+def _intervals(table: pd.DataFrame, *names: str) -> list[str]:
+    return [f"{_told(a)} ({_told(b)} to {_told(c)})" for a, b, c in table[list(names)].to_numpy(dtype=float)]
 
 
 def _told(value: float | None) -> str:

@@ -110,12 +110,12 @@ def distances(table: pd.DataFrame) -> Figure:
 
 
 def controls(table: pd.DataFrame) -> Figure:
-    """Share of controls that known miRNAs of vesicles outrank, beside the same for shuffled labels.
+    """Share of controls that known miRNAs of vesicles outrank, beside the same for miRNAs drawn by lot.
 
     Parameters
     ----------
     table
-        As :func:`sicmir.glioma_study.controls` gives it.
+        As :func:`sicmir.glioma_controls.controls` gives it.
     """
     matches = list(dict.fromkeys(table["controls"]))
     rows = list(dict.fromkeys(zip(table["receiver"], table["term"], strict=True)))[::-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -13,8 +12,6 @@ from scipy import sparse
 
 from sicmir import (
     crosstalk,
-    ev,
-    ev_controls,
     glioma_sets,
     pool_table,
     prediction,
@@ -28,12 +25,6 @@ from sicmir.units import recognise, select
 
 TUMOUR, PARTNERS = "malignant", ("macrophage", "endothelial")
 """Cell types of the page where none are asked for."""
-
-ANY = "any of them"
-"""Receiver that stands for the best score over all partners."""
-
-CONTROL_TERMS = ("score", "abundance", "repression")
-"""Columns of the table of crosstalk that are held against controls."""
 
 
 def predict_pools(
@@ -212,86 +203,6 @@ def directions(table: pd.DataFrame, tumour: str, partners: Sequence[str]) -> pd.
     out = (table["sender"] == tumour) & table["receiver"].isin(list(partners))
     back = table["sender"].isin(list(partners)) & (table["receiver"] == tumour)
     return table[out | back].reset_index(drop=True)
-
-
-def known_in_vesicles(
-    studies: Mapping[str, ad.AnnData], tumour: str, path: str | Path = "", seed: int = 0
-) -> set[str]:
-    """Mature miRNAs that are known from vesicles of the tumour: reported ones, planted ones of toy cells.
-
-    Parameters
-    ----------
-    studies
-        Cells of the page.
-    tumour
-        Sender; of toy cells those planted in it count.
-    path
-        A table of your own with a column ``mirna``; "" takes :func:`sicmir.ev.glioma_mirnas`.
-    seed
-        Of toy cells.
-
-    Raises
-    ------
-    DataError
-        If a file has no such column.
-    """
-    if path:
-        table = pd.read_csv(path)
-        if "mirna" not in table:
-            raise DataError(f"{path}: expected a column mirna; found {', '.join(map(str, table.columns))}.")
-        return set(table["mirna"].astype(str))
-    if glioma_sets.is_toy(studies):
-        planted = glioma_sets.toy_crosstalk_cells(seed)[1].uns["truth"]["pairs"]
-        return set(planted.loc[planted["sender"] == tumour, "mirna"])
-    return set(ev.glioma_mirnas()["mirna"])
-
-
-def controls(
-    result: crosstalk.Crosstalk,
-    known: set[str],
-    tumour: str,
-    partners: Sequence[str],
-    n_resamples: int = 1000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Known miRNAs of vesicles against others, matched by abundance in the sender and not.
-
-    The prior for sorting counts publications on vesicles, so that it would find what it was made from: the
-    score is taken without it.
-
-    Parameters
-    ----------
-    result
-        Of :func:`sicmir.crosstalk.crosstalk`.
-    known
-        miRNAs known from vesicles of the tumour.
-    tumour, partners
-        Sender, and the receivers; :data:`ANY` stands for the best score of a miRNA over all of these.
-    n_resamples, seed
-        As for :func:`sicmir.ev_controls.areas`.
-
-    Returns
-    -------
-    DataFrame
-        ``receiver, controls`` ("matched", "all others") and the columns of
-        :data:`sicmir.ev_controls.COLUMNS`. Without rows where no miRNA, or each, is known.
-    """
-    table = without(result, "sorting")
-    table = table[table["counted"] & (table["sender"] == tumour) & table["receiver"].isin(list(partners))]
-    terms = list(CONTROL_TERMS)
-    parts = {ANY: table.groupby("mirna")[terms].max()} if len(partners) > 1 else {}
-    parts |= {name: table[table["receiver"] == name].set_index("mirna")[terms] for name in partners}
-    rows = []
-    for receiver, part in parts.items():
-        part = part.dropna()
-        positive = pd.Series(part.index.isin(known), index=part.index, dtype=bool)
-        if positive.all() or not positive.any():
-            continue
-        for name, make in (("matched", ev_controls.matched_sets), ("all others", ev_controls.one_set)):
-            found = ev_controls.areas(part, make(positive, part["abundance"]), n_resamples, seed=seed)
-            rows.append(found.assign(receiver=receiver, controls=name))
-    columns = ["receiver", "controls", *ev_controls.COLUMNS]
-    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 
 def without(result: crosstalk.Crosstalk, term: str) -> pd.DataFrame:

@@ -19,6 +19,10 @@ def drawn(n=60, n_positive=15, shift=0.0, seed=0):
     return positive, amount, scores
 
 
+def names_of(table):
+    return pd.Series(table.index, table.index)
+
+
 def test_controls_are_near_and_used_once():
     positive, amount, _ = drawn()
     sets = ev_controls.matched_sets(positive, amount, n_controls=2, caliper=0.8)
@@ -79,8 +83,9 @@ def test_what_is_planted_is_found_and_nothing_where_there_is_nothing(matched):
         make = ev_controls.matched_sets if matched else ev_controls.one_set
         row = ev_controls.areas(scores, make(positive, amount), 400).iloc[0]
         assert least <= row["auroc"] <= most
-        assert row["shuffled_lower"] < 0.5 < row["shuffled_upper"]
-        assert abs(row["shuffled"] - 0.5) < 0.05
+        lots = ev_controls.by_lot(scores, positive, amount, names_of(positive), make, 100).iloc[0]
+        assert lots["shuffled_lower"] < 0.5 < lots["shuffled_upper"]
+        assert abs(lots["shuffled"] - 0.5) < 0.07
         assert (row["lower"] > 0.5) == (shift > 0)
 
 
@@ -103,6 +108,38 @@ def test_an_amount_alone_is_taken_away_by_matching():
     own = ev_controls.areas(scores, sets, 200).iloc[0]
     assert raw["lower"] > 0.5
     assert abs(own["auroc"] - 0.5) < abs(raw["auroc"] - 0.5)
+
+
+def test_positives_by_lot_show_what_the_matching_leaves():
+    """The abundance of the positives, which the score is, stays where nothing is matched, or too loosely."""
+    rng = np.random.default_rng(0)
+    amount = pd.Series(rng.uniform(0, 10, 150), [f"m{i}" for i in range(150)])
+    positive = (amount + rng.normal(0, 1, 150)).rank() > 115
+    medians = []
+    for match in (
+        ev_controls.one_set,
+        lambda lots, by: ev_controls.matched_sets(lots, by, 1, 100),
+        lambda lots, by: ev_controls.matched_sets(lots, by, 1, 0.2),
+    ):
+        row = ev_controls.by_lot(amount.to_frame("score"), positive, amount, names_of(amount), match, 60)
+        medians.append(row["shuffled"].item())
+    assert medians[0] > 0.75
+    assert medians[1] > 0.7
+    assert abs(medians[2] - 0.5) < 0.1
+
+
+def test_clusters_are_drawn_together():
+    """Scores of whole clusters scatter by the number of clusters, not of miRNAs."""
+    rng = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(120)]
+    clusters = pd.Series(np.repeat(np.arange(24), 5), names)
+    scores = pd.DataFrame({"score": np.repeat(rng.normal(size=24), 5)}, names)
+    positive, amount = pd.Series(np.arange(120) < 30, names), pd.Series(rng.uniform(5, 6, 120), names)
+    widths = []
+    for groups in (clusters, names_of(amount)):
+        row = ev_controls.by_lot(scores, positive, amount, groups, ev_controls.one_set, 200).iloc[0]
+        widths.append(row["shuffled_upper"] - row["shuffled_lower"])
+    assert widths[0] > 1.6 * widths[1]
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -8,12 +8,15 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from sicmir import (
     cell_sets,
     crosstalk,
     data,
     ev,
+    ev_controls,
+    glioma_controls,
     glioma_headline,
     glioma_plots,
     glioma_sets,
@@ -181,13 +184,55 @@ def test_planted_mirnas_outrank_their_controls_and_shuffled_ones_do_not(toy):
     studies, _, result, truth = toy
     sender = truth["sender"].value_counts().index[0]
     partners = sorted(set(result.table["receiver"]) - {sender})
-    known = glioma_study.known_in_vesicles(studies, sender)
-    assert known == set(truth.loc[truth["sender"] == sender, "mirna"])
-    table = glioma_study.controls(result, known, sender, partners, 200)
-    score = table[(table["receiver"] == glioma_study.ANY) & (table["term"] == "score")].set_index("controls")
+    known = glioma_controls.known_in_vesicles(studies, sender)
+    assert set(known["mirna"]) == set(truth.loc[truth["sender"] == sender, "mirna"])
+    table = glioma_controls.controls(result, known, sender, partners, 200, 50)
+    score = table[(table["receiver"] == glioma_controls.ANY) & (table["term"] == "score")].set_index(
+        "controls"
+    )
     assert score.loc["all others", "auroc"] > 0.9
     assert score.loc["all others", "shuffled_lower"] < 0.5 < score.loc["all others", "shuffled_upper"]
-    assert glioma_study.controls(result, set(), sender, partners).empty
+    assert glioma_controls.controls(result, known.iloc[:0], sender, partners).empty
+    assert glioma_controls.one_publication_less(result, known, sender, partners).empty
+
+
+def test_controls_that_are_reported_in_other_vesicles_are_counted(toy, monkeypatch):
+    _, _, result, truth = toy
+    sender = truth["sender"].value_counts().index[0]
+    known = pd.DataFrame({"mirna": truth.loc[truth["sender"] == sender, "mirna"].unique(), "pmid": ""})
+    names = result.table.loc[result.table["counted"], "mirna"].unique()
+    others = sorted(set(names) - set(known["mirna"]))
+    studies = pd.Series([3, 1, 0], others[:3]).to_frame("studies")
+    monkeypatch.setattr(ev, "mirna_evidence", lambda: studies)
+    partners = sorted(set(result.table["receiver"]) - {sender})
+    table = glioma_controls.controls(result, known, sender, partners, 20, 5)
+    row = table[(table["receiver"] == glioma_controls.ANY) & (table["controls"] == "all others")].iloc[0]
+    assert (row["n_reported"], row["n_control"]) == (2, len(others))
+    shown = glioma_headline.controls_table(table)
+    assert shown["of these in vesicles"].iloc[1] == 2
+
+
+def test_a_publication_is_left_out_with_what_it_alone_reports(toy):
+    _, _, result, truth = toy
+    sender = truth["sender"].value_counts().index[0]
+    partners = sorted(set(result.table["receiver"]) - {sender})
+    table = glioma_study.without(result, "sorting")
+    table = table[table["counted"] & (table["sender"] == sender)]
+    score = table.groupby("mirna")["score"].max()
+    a, b, c, d = score.index[:4]
+    known = pd.DataFrame({"mirna": [a, b, c, c, d], "pmid": ["1", "1", "1", "2", "2"]})
+    found = glioma_controls.one_publication_less(result, known, sender, partners, 20)
+    assert found["left_out"].tolist() == ["1", "1", "2", "2"]
+    row = found[(found["left_out"] == "1") & (found["controls"] == "all others")].iloc[0]
+    rest = score.drop([a, b])
+    expected = roc_auc_score(rest.index.isin([c, d]), rest)
+    assert row["auroc"] == pytest.approx(expected)
+    assert (row["n_positive"], row["n_control"]) == (2, len(rest) - 2)
+    figures = glioma_headline._largest(found)
+    assert figures["largest"] == "1"
+    assert figures["largest_n"] == 2
+    assert figures["largest_auroc"].startswith(f"{found['auroc'].iloc[0]:.2f} (")
+    assert set(ev_controls.COLUMNS) <= set(found)
 
 
 def test_the_controls_do_not_see_the_prior_for_sorting(toy):
@@ -322,7 +367,7 @@ def test_the_page_on_toy_finds_what_was_planted(tmp_path):
     assert page["figures"]["ahead"] == page["figures"]["pairs"] == 6
     assert page["figures"]["lowest_ours"] > 0.6
     score = page["controls"][(page["controls"]["term"] == "score")].iloc[1]
-    assert (score["receiver"], score["controls"]) == (glioma_study.ANY, "all others")
+    assert (score["receiver"], score["controls"]) == (glioma_controls.ANY, "all others")
     assert score["auroc"] > 0.9
 
 
@@ -363,7 +408,7 @@ def test_a_page_of_another_data_set_by_parameters_alone(tmp_path):
     assert next(iter(page["studies"].values())).uns["sicmir"]["dataset"] == "mine.h5ad"
     assert page["result"].table["p"].notna().any()  # four donors
     assert set(page["rows"]["sender"]) == {"type A", "type B", "type C"}
-    assert set(page["controls"]["receiver"]) == {glioma_study.ANY, "type A", "type C"}
+    assert set(page["controls"]["receiver"]) == {glioma_controls.ANY, "type A", "type C"}
     expected = set(good[::2]) & set(page["result"].table.loc[page["result"].table["counted"], "mirna"])
     assert page["controls"]["n_positive"].max() == len(expected)
     assert page["others"].empty
