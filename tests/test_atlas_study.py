@@ -67,7 +67,9 @@ def test_predictions_agree_with_what_was_planted(page):
     assert page["found"]["between"] > 0.8
     assert page["found"]["same_sign"] > 0.9
     assert page["found"]["place"] == 1
-    assert {path.name for path in page["out"].iterdir()} >= {"store", "markers.csv", "agreement.csv"}
+    assert {path.name for path in page["out"].iterdir()} >= {"store", "explorer", "markers.csv"}
+    assert 'href="../explorer/index.html"' in study.explorer_link().data
+    assert (page["out"] / "explorer" / "index.html").is_file()
     assert pd.read_csv(page["out"] / "markers.csv").shape == page["markers"].shape
 
 

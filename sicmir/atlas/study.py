@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from sicmir.atlas import links, meta
 from sicmir.atlas.expression import expression
@@ -156,6 +157,14 @@ def network(atlas: Atlas, markers: pd.DataFrame, mirna: str = "", cell_type: str
         except DataError:  # its targets were not measured
             continue
     return pd.DataFrame()
+
+
+def explorer_link() -> HTML:
+    """Link from the page of the chapter to its explorer, which the book puts beside its pages."""
+    return HTML(
+        '<p><a href="../explorer/index.html">Open the explorer</a> (in the folder of a run of your own: '
+        "<code>explorer/index.html</code>).</p>"
+    )
 
 
 def headline(
