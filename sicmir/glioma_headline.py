@@ -199,8 +199,9 @@ def headline(
     """
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
     everything, good = (published_cells.ahead(table, mirnas) for mirnas in published_cells.COUNTED)
+    distinct = table[table["distinct"] & (table["mirnas"] == published_cells.COUNTED[0])]
     ours, theirs = (
-        table[(table["predictor"] == name) & (table["mirnas"] == published_cells.COUNTED[0])]["spearman"]
+        distinct.loc[distinct["predictor"] == name, "spearman"]
         for name in (published_cells.OURS, published_cells.THEIRS)
     )
     counts, medians = claims.counts(verdicts), distances.groupby("kind")["distance"].median()

@@ -52,11 +52,14 @@ def agreement(bulks: Pseudobulks, ours: ad.AnnData, n_resamples: int = 1000, see
     Returns
     -------
     DataFrame
-        The columns of :data:`sicmir.cell_agreement.COMPARED` with ``mirnas``, one of :data:`COUNTED`.
+        The columns of :data:`sicmir.cell_agreement.COMPARED` with ``mirnas``, one of :data:`COUNTED`, and
+        ``distinct``: of cell types beside the same libraries only the first counts, since pairs of the others
+        are judged by the same figures once more.
     """
     kinds = bulks.mrna.obs["cell_type"].astype(str).to_numpy()
     theirs = bulks.published.groupby(kinds).mean()
     grades = ours.var["grade"].astype(str)
+    own = bulks.measured.obs.drop_duplicates(["source", "source_cell_type"]).index
     tables = []
     for mirnas in COUNTED:
         for source in bulks.measured.obs["source"].unique():
@@ -81,6 +84,7 @@ def agreement(bulks: Pseudobulks, ours: ad.AnnData, n_resamples: int = 1000, see
                 n_resamples=n_resamples,
                 seed=seed,
             )
+            found["distinct"] = found[["cell_type_a", "cell_type_b"]].isin(own).all(axis=1)
             tables.append(found.assign(source=source, mirnas=mirnas))
     if not tables:
         raise DataError("No source of measured miRNA has two of the cell types of the pseudobulks.")
@@ -88,7 +92,7 @@ def agreement(bulks: Pseudobulks, ours: ad.AnnData, n_resamples: int = 1000, see
 
 
 def beside(table: pd.DataFrame, mirnas: str, libraries: pd.DataFrame) -> pd.DataFrame:
-    """One row a pair of cell types: both figures, the gain, and how well the libraries match the cells."""
+    """One row a pair of cell types: both figures, the gain, how well libraries match, whether it counts."""
     part = table[table["mirnas"] == mirnas]
     keys = ["cell_type_a", "cell_type_b"]
     ours, theirs = (part[part["predictor"] == name].set_index(keys) for name in (OURS, THEIRS))
@@ -101,13 +105,14 @@ def beside(table: pd.DataFrame, mirnas: str, libraries: pd.DataFrame) -> pd.Data
             THEIRS: _intervals(theirs.loc[ours.index], "spearman", "lower", "upper"),
             "gain": _intervals(ours, "gain", "gain_lower", "gain_upper"),
             "match": ["; ".join(dict.fromkeys(match.reindex(pair).fillna("–"))) for pair in ours.index],
+            "counted": ours["distinct"].map({True: "yes", False: "libraries of another"}).to_numpy(),
         }
     )
 
 
 def ahead(table: pd.DataFrame, mirnas: str) -> dict[str, int]:
-    """In how many pairs our figure is the higher one, and in how many the interval of the gain holds no 0."""
-    part = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS)]
+    """In how many distinct pairs ours is the higher figure, and where the interval of the gain holds no 0."""
+    part = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS) & table["distinct"]]
     return {
         "pairs": len(part),
         "ahead": int((part["gain"] > 0).sum()),
@@ -122,7 +127,7 @@ def by_transform(bulks: Pseudobulks, bundle: Bundle, transforms: Sequence[str]) 
     for name in transforms:
         table = agreement(bulks, predict_pseudobulks(bulks, bundle, name), n_resamples=1)
         for mirnas in COUNTED:
-            own = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS)]
+            own = table[(table["mirnas"] == mirnas) & (table["predictor"] == OURS) & table["distinct"]]
             counts = ahead(table, mirnas)
             rows.append((name, mirnas, counts["pairs"], counts["ahead"], own["spearman"].median()))
     return pd.DataFrame(rows, columns=["transform", "mirnas", "pairs", "ahead", "median"])

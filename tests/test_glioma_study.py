@@ -153,6 +153,30 @@ def test_names_that_are_exchanged_do_not_agree(bulks):
     assert medians[1] < 0.3
 
 
+def test_pairs_beside_the_same_libraries_count_once(bulks):
+    ours = published_cells.predict_pseudobulks(bulks, cell_sets.toy_model())
+    measured = bulks.measured.copy()
+    first, copy = measured.obs_names[[1, 2]]
+    measured.obs["source_cell_type"] = measured.obs["source_cell_type"].astype(object)
+    measured.obs.loc[copy, "source_cell_type"] = first
+    shared = glioma_sets.Pseudobulks(bulks.mrna, bulks.published, measured)
+    table = published_cells.agreement(shared, ours, n_resamples=5)
+    assert len(table) == 24  # all are shown
+    part = table[(table["mirnas"] == "all") & (table["predictor"] == "sicmir")]
+    is_copy = part[["cell_type_a", "cell_type_b"]].eq(copy).any(axis=1)
+    assert part.loc[is_copy, "distinct"].sum() == 0
+    assert published_cells.ahead(table, "all") == {
+        "pairs": 3,
+        "ahead": 3,
+        "surely_ahead": (part.loc[~is_copy, "gain_lower"] > 0).sum(),
+        "surely_behind": 0,
+    }
+    shown = published_cells.beside(table, "all", measured.obs)
+    assert (shown["counted"] == "yes").sum() == 3
+    trial = published_cells.by_transform(shared, cell_sets.toy_model(), ["rank"])
+    assert trial["pairs"].tolist() == [3, 3]
+
+
 def test_claims_are_judged_by_the_two_types_they_name():
     names = ["hsa-mir-223", "hsa-mir-126", "hsa-mir-338"]
     obs = pd.DataFrame({"cell_type": ["macrophage", "neuron", "endothelial"]})
