@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,12 +143,22 @@ def _content(table: pa.Table, name: str, stated: dict[str, Any]) -> str:
     empty = [column for column in KEYS[name] if table[column].null_count]
     if empty:
         return f"rows without {', '.join(empty)}"
-    keys = table.select(list(KEYS[name])).to_pandas().astype(str)
-    if keys.duplicated().any():
-        return f"a row occurs twice: {', '.join(keys[keys.duplicated()].iloc[0])}"
-    if not keys.equals(keys.sort_values(list(keys), kind="stable")):
-        return "its rows are not sorted"
-    return ""
+    place = _places(table, KEYS[name])
+    twice = pd.Index(place).duplicated()
+    if twice.any():
+        row = table.select(list(KEYS[name])).slice(int(np.argmax(twice)), 1).to_pylist()[0]
+        return f"a row occurs twice: {', '.join(map(str, row.values()))}"
+    return "its rows are not sorted" if (np.diff(place) < 0).any() else ""
+
+
+def _places(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
+    """Numbers that are in order, or equal, as the keys of the rows are."""
+    place = np.zeros(table.num_rows, dtype=np.int64)
+    for key in keys:
+        values = table[key].combine_chunks()
+        codes, names = pd.factorize(np.array(values.dictionary.to_pylist(), dtype=object), sort=True)
+        place = place * max(len(names), 1) + codes[values.indices.to_numpy(zero_copy_only=False)]
+    return place
 
 
 def _values(tables: dict[str, pd.DataFrame], record: dict[str, Any]) -> Iterator[tuple[str, str]]:
