@@ -196,9 +196,9 @@ def _one_table(key: str) -> ad.AnnData:
     return found
 
 
-def _of_patients(study: str) -> ad.AnnData:
-    """A study of the chapter on glioblastoma, with patients as donors."""
-    cells = glioma_sets.load_studies(study)[study]
+def _glioma() -> ad.AnnData:
+    """Cells of the chapter on glioblastoma, with patients as donors."""
+    cells = glioma_sets.load_studies("glioma")["glioma"]
     cells.obs["donor"] = cells.obs["patient"]
     return cells
 
@@ -207,8 +207,8 @@ LOADERS: dict[str, Callable[[], ad.AnnData]] = {
     "brain": cell_references.brain_cells,
     "pancreas": lambda: _one_table("pancreas"),
     "pdac": cell_sets.load_droplets,
-    "gbm": lambda: _of_patients("gbm"),
-    "glioma": lambda: _of_patients("glioma"),
+    "gbm": lambda: _one_table("gbm"),
+    "glioma": _glioma,
     "hcc-cells": lambda: _one_table("hcc-cells"),
 }
 """How the cells of each data set of :func:`facts` are read."""
