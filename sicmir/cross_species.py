@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy import stats as scipy_stats
 
-from sicmir import bootstrap, effect_agreement, held_out, pair_study, trust
-from sicmir.contrasts import effect_spearman
+from sicmir import bootstrap, held_out, low_coverage, pair_study, trust
 from sicmir.errors import DataError
 from sicmir.mirna_findings import describe
 from sicmir.pituitary_sets import Animals
 
 MODEL = "human model"
 """Name of the predictor in the tables of this room."""
-
-GENES, ANIMALS = "genes exchanged", "animals exchanged"
-"""Controls of :func:`controls`."""
-
-HALVES = "half of the animals, measured"
-"""Row of :func:`controls` that needs no prediction."""
 
 
 def predict(animals: Animals, transform: str = "auto") -> AnnData:
@@ -74,6 +68,31 @@ def differences(
         parts.append(found.assign(contrast=label(key, case, reference), n_animals=n_animals))
     columns = ["contrast", "grade", "n_mirnas", "n_animals", "spearman", "lower", "upper"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def few_genes(
+    animals: Animals,
+    predicted: AnnData,
+    few: np.ndarray,
+    above_floor: float,
+    contrast: dict[str, str],
+    **options: Any,
+) -> pd.DataFrame:
+    """Cut the animals down to few genes (:func:`sicmir.low_coverage.by_samples`).
+
+    Parameters
+    ----------
+    animals, predicted
+        As :func:`predict` gives it. The same transform is used, so that the row of all genes is that of the
+        other tables.
+    few, above_floor, contrast, **options
+        As there.
+    """
+    transform = predicted.uns["sicmir"]["transform"]
+    return low_coverage.by_samples(
+        *(animals.mrna, animals.mirna, animals.bundle, few, above_floor, contrast),
+        **options | {"transform": transform},
+    )
 
 
 def label(key: str, case: str, reference: str) -> str:
@@ -136,71 +155,6 @@ def individuals(
 def counted(predicted: AnnData, min_grade: str) -> pd.Index:
     """The miRNAs of a grade or better."""
     return predicted.var_names[trust.at_least(predicted.var["grade"].astype(str), min_grade)]
-
-
-def controls(
-    animals: Animals,
-    predicted: AnnData,
-    contrast: Mapping[str, str],
-    min_grade: str = "B",
-    transform: str = "auto",
-    n_draws: int = 20,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Agreement of differences when the model is fed the wrong genes, or is shown the wrong animals.
-
-    Parameters
-    ----------
-    animals, predicted
-        As :func:`predict` gives it.
-    contrast
-        ``condition_key``, ``case``, ``reference``.
-    min_grade
-        Worst grade that counts.
-    transform
-        As for :func:`sicmir.predict`.
-    n_draws, seed
-        Draws of each control, and seed.
-
-    Returns
-    -------
-    draws
-        ``control, draw, spearman``. :data:`GENES`: the measured landmarks are dealt out anew among each other
-        before they are predicted. :data:`ANIMALS`: predictions are dealt out anew to the animals.
-    table
-        Index ``what``; ``effect_spearman, effect_spearman_lower, effect_spearman_upper, n_mirnas``: the
-        model, with 95 % limits over animals; the controls, median with the central 95 % of their draws; and
-        the effects measured in one half of the animals against the other half
-        (:func:`sicmir.effect_agreement.halves`), median and central 95 % of the divisions.
-    """
-    names, rng = counted(predicted, min_grade), np.random.default_rng(seed)
-    truth, obs = animals.mirna[:, names].to_df(), animals.mirna.obs
-    sides = [(obs[contrast["condition_key"]] == contrast[side]).to_numpy() for side in ("case", "reference")]
-
-    def spearman(values: np.ndarray) -> float:
-        effects = [side[sides[0]].mean(axis=0) - side[sides[1]].mean(axis=0) for side in (truth, values)]
-        return effect_spearman(effects[0].to_numpy(), np.asarray(effects[1]))
-
-    measured = np.flatnonzero(np.isfinite(animals.mrna.X).all(axis=0))
-    rows = []
-    for draw in range(n_draws):
-        wrong = animals.mrna.copy()
-        wrong.X[:, measured] = animals.mrna.X[:, rng.permutation(measured)]
-        found = held_out.outspoken(wrong, animals.bundle, transform)[:, names]
-        rows.append((GENES, draw, spearman(found.X)))
-        order = rng.permutation(predicted.n_obs)
-        rows.append((ANIMALS, draw, spearman(predicted[order, names].X)))
-    draws = pd.DataFrame(rows, columns=["control", "draw", "spearman"])
-    own = effect_agreement.bootstrap(animals.mirna, predicted, names, **contrast, k=1, seed=seed)
-    halves = effect_agreement.halves(animals.mirna, names, **contrast, k=1, seed=seed)
-    limits = ["value", "lower", "upper"]
-    table = {MODEL: own.loc["effect_spearman", limits].tolist()}
-    for name, part in draws.groupby("control", sort=False):
-        table[name] = part["spearman"].quantile([0.5, 0.025, 0.975]).tolist()
-    table[HALVES] = halves.loc["effect_spearman", limits].tolist()
-    columns = [f"effect_spearman{end}" for end in ("", "_lower", "_upper")]
-    found = pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("what")
-    return draws, found.assign(n_mirnas=len(names))
 
 
 def tissue_contrast(tissues: AnnData, tissue: str, level: float = 0.95) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import claims, low_coverage, pituitary_study, tumour_study
+from sicmir import animal_controls, claims, low_coverage, pituitary_study, tumour_study
 from sicmir.pituitary_sets import Animals
 
 _LIMITS = ("spearman", "lower", "upper")
@@ -86,14 +86,6 @@ def findings(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def beside(controls: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of :func:`sicmir.cross_species.controls` below each other, by the name of the contrast."""
-    columns = dict(zip(("", "_lower", "_upper"), _LIMITS, strict=True))
-    names = {f"effect_spearman{end}": column for end, column in columns.items()}
-    table = pd.concat(controls, names=["contrast", "what"]).rename(columns=names).reset_index()
-    return table[["contrast", "what", *names.values(), "n_mirnas"]]
-
-
 def recovered(planted: pd.DataFrame) -> pd.DataFrame:
     """Correlation of planted differences of toy animals with those found; one line for measured animals.
 
@@ -126,6 +118,7 @@ def headline(
     controls: pd.DataFrame,
     identity: pd.DataFrame,
     verdicts: pd.DataFrame,
+    paired: pd.Series,
     age: str,
 ) -> dict[str, float | int | str]:
     """Figures that the page quotes.
@@ -137,11 +130,14 @@ def headline(
     few, by_types, by_samples
         Genes that data were cut down to, and the summaries of both trials.
     animals, shown, grades, singles, controls, identity
-        Animals, their predictions, and the tables of :mod:`sicmir.cross_species`; ``controls`` of the ages.
+        Animals, their predictions, and the tables of :mod:`sicmir.cross_species`; ``controls`` of
+        :func:`sicmir.animal_controls.controls`.
     called
         Of :func:`findings`.
     verdicts
-        Of :func:`literature`.
+        Of :func:`sicmir.pituitary_study.literature`.
+    paired
+        Of :func:`sicmir.animal_controls.pairing`.
     age
         Name of the contrast of ages.
     """
@@ -170,6 +166,10 @@ def headline(
         "claims_disagree": counts["disagrees"],
         "claims_open": counts["cannot_tell"],
         "n_claims": int((~measured).sum()),
+        "transform": str(predicted.uns["sicmir"]["transform"]),
+        "animal_transform": str(shown.uns["sicmir"]["transform"]),
+        "pairing_r": float(paired["r"]),
+        "pairing_p": float(paired["p"]),
         "age": age,
     }
     names = {
@@ -193,9 +193,14 @@ def headline(
             found[f"age_{grade}_{column}"] = _at(by_grade, grade, column)
         for column in ("median", "lower", "upper"):
             found[f"within_{grade}_{column}"] = _at(within, grade, column)
-    for short, name in (("model", 0), ("genes", 1), ("animals", 2), ("halves", 3)):
-        for column in ("", "_lower", "_upper"):
-            found[f"control_{short}{column}"] = float(controls[f"effect_spearman{column}"].iloc[name])
+    beside = controls[controls["contrast"] == age].set_index("what")
+    known = {"genes": animal_controls.GENES, "animals": animal_controls.ANIMALS}
+    known["halves"] = animal_controls.HALVES
+    for grade in ("A", "B"):
+        rows = beside[beside["grade"] == grade]
+        for short, name in known.items():
+            for column in _LIMITS:
+                found[f"{short}_{grade}_{column}"] = _at(rows, name, column)
     sides = identity.set_index("side")
     for side in ("measured", "predicted"):
         place, n = _at(sides, side, "place"), _at(sides, side, "n_tissues")

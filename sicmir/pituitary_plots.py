@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sicmir import trust, tumour_plots, tumour_study
+from sicmir.cross_species import MODEL
 from sicmir.effect_plots import GREYED
 from sicmir.low_coverage import FLOORED, GAPS, MIN_COVERAGE, WHOLE
 from sicmir.trust_plots import GRADE_COLOURS
@@ -101,6 +102,31 @@ def by_grade(table: pd.DataFrame, min_grade: str = "B") -> Figure:
         ax.axvline(0, color="0.8", lw=1, zorder=0)
         ax.set_yticks(range(len(grades)), [f"grade {grade}" for grade in grades])
         ax.set(title=contrast, xlim=(-0.7, 1), ylim=(-0.5, len(grades) - 0.5))
+    figure.supxlabel("Spearman r of predicted and measured differences", fontsize="medium")
+    return figure
+
+
+def controls(table: pd.DataFrame) -> Figure:
+    """Agreement of the differences of one contrast beside its controls, one panel a grade.
+
+    Parameters
+    ----------
+    table
+        As :func:`sicmir.animal_controls.controls` gives it, rows of one contrast.
+    """
+    names, grades = list(table["what"].unique())[::-1], list(table["grade"].unique())
+    figure, axes = plt.subplots(
+        1, max(1, len(grades)), figsize=(3.8 * max(1, len(grades)), 2.2), sharey=True, squeeze=False
+    )
+    for ax, grade in zip(axes.flat, grades, strict=False):
+        rows = table[table["grade"] == grade]
+        for row in rows.itertuples():
+            colour, place = GRADE_COLOURS[grade] if row.what == MODEL else "0.45", names.index(row.what)
+            ax.hlines(place, row.lower, row.upper, color=colour, lw=2)
+            ax.plot(row.spearman, place, "o", color=colour)
+        ax.axvline(0, color="0.8", lw=1, zorder=0)
+        ax.set_yticks(range(len(names)), names)
+        ax.set(title=f"grade {grade} ({rows['n_mirnas'].iloc[0]})", ylim=(-0.5, len(names) - 0.5))
     figure.supxlabel("Spearman r of predicted and measured differences", fontsize="medium")
     return figure
 

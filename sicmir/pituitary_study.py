@@ -20,6 +20,9 @@ _OTHERS = "other lineages"
 TUMOUR, TISSUE = "corticotroph tumour against normal pituitary", "pituitary against other tissues"
 """Contrasts of the claims: one that needs predictions, and one that is measured in tissues."""
 
+ABOUT = {TUMOUR: ("corticotroph", "tumour", "normal"), TISSUE: ("brain__pituitary_gland",)}
+"""What a run has to compare for each of them: cell type and conditions, or the tissue."""
+
 MARKERS = ("cell_type", "mirna", "effect", "lower", "upper", "q", "n_case", "grade", "greyed", "finding")
 """Columns of :func:`markers` that are there even if nothing was predicted."""
 
@@ -191,16 +194,28 @@ def case_type(pools: AnnData, wanted: str = "") -> str:
 
 
 def literature(
-    conditions: pd.DataFrame, tissues: pd.DataFrame, min_grade: str, page: str = PAGE
+    conditions: pd.DataFrame,
+    tissues: pd.DataFrame,
+    min_grade: str,
+    compared: tuple[str, str, str],
+    tissue: str,
+    page: str = PAGE,
 ) -> pd.DataFrame:
     """Every claim of the page beside what was found (:func:`sicmir.claims.judge`).
+
+    A claim is judged by what it is about (:data:`ABOUT`) alone: by other cell types, conditions or tissues
+    nothing can be told of it.
 
     Parameters
     ----------
     conditions
-        As :func:`tumour_against_normal` gives it: predicted, of corticotrophs.
+        As :func:`tumour_against_normal` gives it, predicted.
     tissues
         As :func:`sicmir.cross_species.tissue_contrast` gives it: measured in man.
+    compared
+        Cell type, case and reference of ``conditions``.
+    tissue
+        Tissue of ``tissues``.
     min_grade
         Worst grade of predictions that may speak.
     page
@@ -213,7 +228,12 @@ def literature(
         limits = (
             ("lower", "upper") if measured or tumour_study.LIMITS[0] not in effects else tumour_study.LIMITS
         )
-        parts.append(claims.judge(rows, effects, "" if measured else min_grade, limits))
+        asked = (tissue,) if measured else tuple(compared)
+        if asked == ABOUT[str(contrast)]:
+            parts.append(claims.judge(rows, effects, "" if measured else min_grade, limits))
+            continue
+        unknown = claims.judge(rows, effects.iloc[:0].assign(grade=""), "", limits)
+        parts.append(unknown.assign(reason=f"the run compares {', '.join(asked)}"))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -246,7 +246,8 @@ def test_claims_are_judged_by_predictions_and_by_tissues():
         }
     )
     organ = pd.DataFrame({"mirna": ["hsa-miR-7-5p"], "effect": [9.0], "lower": [8.0], "upper": [10.0]})
-    found = pituitary_study.literature(conditions, organ, "B").set_index("mirna")
+    about = ("corticotroph", "tumour", "normal"), "brain__pituitary_gland"
+    found = pituitary_study.literature(conditions, organ, "B", *about).set_index("mirna")
     assert len(found) == len(claims.load("32_pituitary"))
     assert found.loc["hsa-miR-21-5p", "verdict"] == "agrees"
     assert found.loc["hsa-miR-143-3p", "verdict"] == "disagrees"
@@ -254,8 +255,29 @@ def test_claims_are_judged_by_predictions_and_by_tissues():
     assert found.loc["hsa-miR-7-5p", "verdict"] == "agrees"
     assert found.loc["hsa-miR-375-3p", "verdict"] == "cannot tell"
     nothing = conditions.assign(effect=np.nan)
-    silent = pituitary_study.literature(nothing, organ, "B").set_index("mirna")
+    silent = pituitary_study.literature(nothing, organ, "B", *about).set_index("mirna")
     assert silent.loc["hsa-miR-21-5p", "reason"] == "no effect was estimated"
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        ("gonadotroph", "tumour", "normal"),
+        ("corticotroph", "normal", "tumour"),
+        ("corticotroph", "treated", "normal"),
+    ],
+)
+def test_claims_are_judged_by_nothing_else_than_they_are_about(compared):
+    conditions = pd.DataFrame(
+        {"mirna": ["hsa-mir-21"], "effect": [-3.0], "lower_total": [-4.0], "upper_total": [-1.0]}
+    ).assign(grade="A", greyed=False)
+    organ = pd.DataFrame({"mirna": ["hsa-miR-7-5p"], "effect": [9.0], "lower": [8.0], "upper": [10.0]})
+    found = pituitary_study.literature(conditions, organ, "B", compared, "liver")
+    assert len(found) == len(claims.load("32_pituitary"))
+    assert set(found["verdict"]) == {"cannot tell"}
+    rows = found.set_index("mirna")
+    assert rows.loc["hsa-miR-21-5p", "reason"] == f"the run compares {', '.join(compared)}"
+    assert rows.loc["hsa-miR-7-5p", "reason"] == "the run compares liver"
 
 
 def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
@@ -300,7 +322,10 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
     assert figures["types_whole_spearman"] > 0.8
     assert figures["types_floored_spearman"] < figures["types_whole_spearman"]
     assert figures["age_A_lower"] > 0.5  # planted
-    assert figures["control_genes"] < 0.5
+    assert figures["genes_A_spearman"] < 0.5
+    assert figures["pairing_p"] < 0.05  # planted
+    assert figures["claims_open"] == figures["n_claims"] > 0  # type B is no corticotroph
+    assert figures["organ_agree"] == figures["organ_disagree"] == 0
     planted = page["ages_planted"]
     good = planted[planted["grade"].isin(["A", "B"])]
     assert np.corrcoef(good["planted"], good["predicted"])[0, 1] > 0.8
