@@ -220,6 +220,7 @@ def headline(
         "median_theirs": float(theirs.median()),
         "n_pools": pools.n_obs,
         "n_predicted": int((~pools.obs["abstained"]).sum()),
+        "halves": _told(medians.get(study_effect.HALVES)),
         "same_type": _told(medians.get(study_effect.SAME_TYPE)),
         "same_study": _told(medians.get(study_effect.SAME_STUDY)),
         "other_spearman": _told(others["spearman"].median() if len(others) else None),

@@ -75,6 +75,48 @@ def predict_pools(
     return pools, pd.concat(states, ignore_index=True)
 
 
+def predict_halves(
+    studies: Mapping[str, ad.AnnData],
+    bundle: Bundle,
+    transform: str = "auto",
+    min_cells: int = 10,
+    layer: str = "",
+    seed: int = 0,
+) -> ad.AnnData | None:
+    """Predict two halves, by lot, of the cells of each donor and cell type: what chance makes of one pool.
+
+    Parameters
+    ----------
+    studies, bundle, transform, min_cells, layer, seed
+        As for :func:`predict_pools`; a half may have half of ``min_cells``.
+
+    Returns
+    -------
+    AnnData or None
+        Halves that were both predicted, with ``study, donor, cell_type, half`` in ``obs``. None of toy cells,
+        and where each pool is a single cell.
+    """
+    if glioma_sets.is_toy(studies):
+        return None
+    rng, parts = np.random.default_rng(seed), []
+    sides: list[dict[str, ad.AnnData]] = [{}, {}]
+    for name, cells in studies.items():
+        order = pd.Series(rng.permutation(cells.n_obs), cells.obs_names)
+        place = order.groupby([cells.obs[key].to_numpy() for key in ("donor", "cell_type")]).rank()
+        for half, side in enumerate(sides):
+            if (own := (place % 2 == half).to_numpy()).any():
+                side[name] = cells[own].copy()
+    if not all(sides):
+        return None
+    for half, side in enumerate(sides):
+        made, _ = predict_pools(side, bundle, transform, max(min_cells // 2, 1), layer, seed)
+        made.obs["half"] = half
+        parts.append(made[~made.obs["abstained"].to_numpy()])
+    halves = ad.concat(parts, merge="same", index_unique="|")
+    both = halves.obs.groupby(["study", "donor", "cell_type"])["half"].transform("size") == 2
+    return halves[both.to_numpy()].copy()
+
+
 def join(
     studies: Mapping[str, ad.AnnData], pools: ad.AnnData, first: Mapping[str, str], layer: str = ""
 ) -> tuple[ad.AnnData, ad.AnnData]:

@@ -11,17 +11,18 @@ from scipy.stats import spearmanr
 
 from sicmir.counted_mirnas import counted_mirnas
 
+HALVES = "one cell type, one study, halves by lot"
 SAME_TYPE = "one cell type, two studies"
 SAME_STUDY = "two cell types, one study"
 NEITHER = "two cell types, two studies"
-KINDS = (SAME_TYPE, SAME_STUDY, NEITHER)
+KINDS = (HALVES, SAME_TYPE, SAME_STUDY, NEITHER)
 """Kinds of pairs of pools."""
 
 COLUMNS = ("kind", "pool_a", "pool_b", "distance", "n_mirnas")
 """Columns of :func:`distances`."""
 
 
-def distances(pools: AnnData, min_grade: str = "") -> pd.DataFrame:
+def distances(pools: AnnData, min_grade: str = "", halves: AnnData | None = None) -> pd.DataFrame:
     """How far apart the predictions of two pools lie, for each pair of them.
 
     Parameters
@@ -31,6 +32,9 @@ def distances(pools: AnnData, min_grade: str = "") -> pd.DataFrame:
         study and cell type are averaged.
     min_grade
         Worst grade that counts; "" for all.
+    halves
+        Pools of half of the cells each, as ``pools``, with ``half`` in ``obs``. A pool of half as many cells
+        is noisier, so that these distances are more than chance alone makes of whole pools.
 
     Returns
     -------
@@ -46,6 +50,15 @@ def distances(pools: AnnData, min_grade: str = "") -> pd.DataFrame:
         kind = SAME_TYPE if a[1] == b[1] else SAME_STUDY if a[0] == b[0] else NEITHER
         distance = float(np.sqrt(np.square(means.loc[a] - means.loc[b]).mean()))
         rows.append((kind, *(f"{name[1]}, {name[0]}" for name in (a, b)), distance, int(counted.sum())))
+    if halves is not None and halves.n_obs:
+        names = values.columns
+        keys = [halves.obs[name].astype(str).to_numpy() for name in ("study", "cell_type", "half")]
+        parts = halves.to_df()[names].groupby(keys).mean()
+        for (study, kind), part in parts.groupby(level=[0, 1]):
+            if len(part) == 2:
+                distance = float(np.sqrt(np.square(part.iloc[0] - part.iloc[1]).mean()))
+                label = f"{kind}, {study}"
+                rows.append((HALVES, label, label, distance, int(counted.sum())))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = table["kind"].map({kind: place for place, kind in enumerate(KINDS)})
     return table.iloc[np.lexsort((table["distance"], order))].reset_index(drop=True)

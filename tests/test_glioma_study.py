@@ -23,6 +23,7 @@ from sicmir import (
     glioma_study,
     paths,
     published_cells,
+    study_effect,
 )
 from sicmir.errors import DataError, ParameterError, UnreachableError
 
@@ -313,6 +314,25 @@ def test_studies_are_brought_to_one_scale_and_one_study_a_type():
         part.X = np.full_like(part.X, 30)
     layer, _ = glioma_study.join(studies, pools, {"b": "two"}, layer="mine")
     np.testing.assert_allclose(layer["counts0"].X, cells["counts0"].X, rtol=1e-5)
+
+
+def test_halves_share_no_cell_and_lie_nearer_than_cell_types(toy):
+    cells, model = cell_sets.toy_cells().cells.copy(), cell_sets.toy_model()
+    cells.obs = cells.obs[["cell_type", "donor"]].astype(str).assign(study="x")
+    cells.uns["sicmir"] = dict(cells.uns["sicmir"]) | {"dataset": "mine"}
+    halves = glioma_study.predict_halves({"x": cells}, model, min_cells=4)
+    sizes = cells.obs.groupby(["donor", "cell_type"]).size()
+    found = halves.obs.set_index(["donor", "cell_type"]).groupby("half")["n_cells"]
+    first, second = (part for _, part in found)
+    assert first.index.equals(second.index)  # what lacks its other half is left out
+    assert 4 <= len(first) <= len(sizes)
+    assert (first == sizes[first.index] // 2).all()
+    assert (first + second == sizes[first.index]).all()
+    pools, _ = glioma_study.predict_pools({"x": cells}, model, min_cells=4)
+    table = study_effect.distances(pools, "", halves)
+    medians = table.groupby("kind")["distance"].median()
+    assert 0 < medians[study_effect.HALVES] < medians[study_effect.SAME_STUDY] / 2
+    assert glioma_study.predict_halves(toy[0], None) is None
 
 
 def test_cell_types_are_those_asked_for_or_those_of_the_page(toy):

@@ -38,6 +38,23 @@ def test_distances_are_those_by_hand():
     }
 
 
+def test_halves_of_one_pool_are_held_against_each_other_alone():
+    made = pools(0.5)
+    rng = np.random.default_rng(1)
+    halves = ad.concat([made, made], index_unique="-", merge="same")
+    halves.X = halves.X + rng.normal(0, 0.3, halves.shape)
+    halves.obs["half"] = np.repeat([0, 1], 6)
+    table = study_effect.distances(made, "B", halves[halves.obs_names != "cone-1"].copy())
+    own = table[table["kind"] == study_effect.HALVES].set_index("pool_a")["distance"]
+    assert sorted(own.index) == ["a, one", "a, two", "b, one", "b, two", "c, two"]  # one lacks its other half
+    difference = (halves["bone-0"].X - halves["bone-1"].X)[:, :40]
+    assert own["b, one"] == pytest.approx(np.sqrt(np.square(difference).mean()), rel=1e-5)
+    pd.testing.assert_frame_equal(
+        table[table["kind"] != study_effect.HALVES].reset_index(drop=True),
+        study_effect.distances(made, "B"),
+    )
+
+
 def test_an_effect_of_the_study_is_seen_and_none_is_not():
     medians = {
         sd: study_effect.summary(study_effect.distances(pools(sd))).set_index("kind")["median"]
