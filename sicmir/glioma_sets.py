@@ -121,7 +121,8 @@ def load_studies(
     -------
     dict
         Study -> cells × genes with ``cell_type``, ``donor``, ``study`` and ``patient`` in ``obs``. ``donor``
-        is the unit in which cell types are compared: of a file its donor, of :data:`STUDIES` all patients
+        is the unit in which cell types are compared: of a file its donor ("study|donor" where there are
+        several studies, since one name need not be one person), of :data:`STUDIES` all patients
         together, since hardly any of them has two cell types with enough cells.
 
     Raises
@@ -152,8 +153,10 @@ def load_studies(
                 f"{dataset}: no cell has the condition {condition!r}; there are {', '.join(there)}."
             )
         cells = cells[(cells.obs["condition"] == condition).to_numpy()].copy()
-    cells.obs["patient"] = cells.obs["donor"]
     names = cells.obs["study"].unique()
+    if donor_key and len(names) > 1:
+        cells.obs["donor"] = cells.obs["study"] + "|" + cells.obs["donor"]
+    cells.obs["patient"] = cells.obs["donor"]
     parts = {str(name): cells[(cells.obs["study"] == name).to_numpy()].copy() for name in names}
     return _checked(dataset, parts)
 

@@ -121,6 +121,39 @@ def test_a_file_with_columns_of_its_own(tmp_path):
         glioma_sets.load_studies(tmp_path / "mine.h5ad", cell_type_key="type")
 
 
+def test_donors_of_one_name_in_two_studies_stay_two(tmp_path):
+    """The pools, the crosstalk and its donors are those of the file with names that differ."""
+    cells, model = cell_sets.toy_cells().cells.copy(), cell_sets.toy_model()
+    sets = [gene for genes in ev.gene_sets().values() for gene in genes if gene != "RAB27A"]
+    renamed = dict(zip([f"TOY{i:04d}" for i in range(4000, 4000 + len(sets))], sets, strict=True))
+    cells.var_names = [renamed.get(name, name) for name in cells.var_names]
+    donors = sorted(cells.obs["donor"].astype(str).unique())
+    assert len(donors) == 4
+    cells.obs = cells.obs[["cell_type", "donor"]].astype(str)
+    cells.obs["study"] = cells.obs["donor"].map(dict(zip(donors, "xxyy", strict=True)))
+    tables = {}
+    for name in ("apart", "same"):
+        if name == "same":
+            cells.obs["donor"] = cells.obs["donor"].map(dict(zip(donors, ["D0", "D1"] * 2, strict=True)))
+        ad.AnnData(cells.X, cells.obs, cells.var[[]]).write_h5ad(tmp_path / f"{name}.h5ad")
+        studies = glioma_sets.load_studies(tmp_path / f"{name}.h5ad", study_key="study")
+        pools, _ = glioma_study.predict_pools(studies, model)
+        targets = glioma_sets.load_targets(studies, model)
+        result = glioma_study.talk(studies, pools, targets, {}, n_permutations=19)
+        tables[name] = result.table.set_index(KEYS)
+    assert {donor for part in studies.values() for donor in part.obs["donor"]} == {
+        "x|D0",
+        "x|D1",
+        "y|D0",
+        "y|D1",
+    }
+    assert tables["same"]["n_donors"].max() == 4
+    again = tables["same"].reindex(tables["apart"].index)
+    pd.testing.assert_series_equal(again["score"], tables["apart"]["score"])
+    alone = glioma_sets.load_studies(tmp_path / "same.h5ad", study_key="study", donor_key="")
+    assert {donor for part in alone.values() for donor in part.obs["donor"]} == {"all"}
+
+
 def test_predictions_of_pseudobulks_agree_with_what_was_planted(bulks):
     model = cell_sets.toy_model()
     ours = published_cells.predict_pseudobulks(bulks, model)
