@@ -116,7 +116,11 @@ def controls(table: pd.DataFrame) -> Figure:
     """
     names, grades = list(table["what"].unique())[::-1], list(table["grade"].unique())
     figure, axes = plt.subplots(
-        1, max(1, len(grades)), figsize=(3.8 * max(1, len(grades)), 2.2), sharey=True, squeeze=False
+        *(1, max(1, len(grades))),
+        figsize=(3.8 * max(1, len(grades)), 2.2),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     for ax, grade in zip(axes.flat, grades, strict=False):
         rows = table[table["grade"] == grade]

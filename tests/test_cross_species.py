@@ -128,6 +128,10 @@ def test_animals_cut_down_are_predicted_as_they_are_elsewhere(animals, predicted
         names = cross_species.counted(table, "B")
         sides = [effect(side[:, names].X, animals.mirna.obs) for side in (animals.mirna, table)]
         assert found[name] == pytest.approx(scipy_stats.spearmanr(*sides).statistic)
+    options = {"k": 1, "n_resamples": 2, "clusters": panel.mirnas().set_index("name")["cluster"]}
+    both = effect_agreement.bootstrap(animals.mirna, by_rank, names, **AGES, **options)
+    row, limits = cut.set_index("genes").loc[WHOLE], ["lower", "upper"]
+    assert row[limits].tolist() == pytest.approx(both.loc["effect_spearman", limits].tolist())
     assert predicted.uns["sicmir"]["transform"] != "rank"
     assert found["own"] != found["rank"]
 
