@@ -66,7 +66,8 @@ class Atlas:
             raise ReadError(f"{place}: the atlas holds no data set. Add one by sicmir atlas add.")
         self.registry = records.registry(found)
         self.model: dict[str, Any] = found[0]["model"]
-        self._connection = duckdb.connect(config={"threads": asked_threads() or 2})
+        threads = asked_threads()
+        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
             self._connection.execute(f"SET {setting} = false")  # nothing is fetched
         self._connection.execute("SET parquet_metadata_cache = true")
