@@ -44,6 +44,8 @@ def test_the_page_on_toy_finds_what_was_planted(page):
     found, truth = page["found"], at_hand.toy_cells().measured
     assert (found["n_datasets"], found["n_cell_types"], found["n_donors"]) == (2, 4, 12)
     assert found["n_predicted"] >= 46
+    assert (found["n_marked"], found["n_untested_types"]) == (4, 0)
+    assert {type(value) for value in found.values()} <= {int, float, str}  # what the book can format
     means = truth.to_df().groupby(truth.obs["cell_type"].to_numpy()).mean()
     effects = (means - (means.sum() - means) / 3).stack()  # noqa: PD013
     markers = page["markers"][page["markers"]["finding"]]

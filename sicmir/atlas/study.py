@@ -188,6 +188,7 @@ def headline(
     """
     table = atlas.registry
     between = orders[orders["figure"] == "between"]
+    tested = markers["n_datasets"].gt(0).groupby(markers["cell_type"]).any()
     most = between.sort_values("n_types", kind="stable").tail(1)
     return {
         "n_datasets": len(table),
@@ -196,10 +197,10 @@ def headline(
         "n_cell_types": len(atlas.values("cell_type")),
         "n_groups": int(table["n_groups"].sum()),
         "n_predicted": int(table["n_predicted"].sum()),
-        "megabytes": table["bytes"].sum() / 1e6,
-        "n_marked": int(markers.loc[markers["n_datasets"] > 0, "cell_type"].nunique()),
+        "megabytes": float(table["bytes"].sum() / 1e6),
+        "n_marked": int(tested.sum()),
         "n_findings": int(markers["finding"].sum()),
-        "n_untested_types": int(markers.loc[markers["n_datasets"] == 0, "cell_type"].nunique()),
+        "n_untested_types": int((~tested).sum()),
         "n_differences": int(contrast["finding"].sum()) if len(contrast) else 0,
         "n_compared": int(contrast["p"].notna().sum()) if len(contrast) else 0,
         "n_targets": len(network),
