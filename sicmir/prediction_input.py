@@ -255,7 +255,8 @@ def pooled(
     mode, how = ("sum", "sums") if counts else ("mean", f"means, in linear values, of {record.units}")
     pools = pseudobulk(data, by, record.source, min_cells, mode, missing, units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
-    return pools, replace(found, reasons=(f"Pools are {how} of cells.", *record.reasons))
+    told = f"Pools are {how} of cells, from {record.source}."
+    return pools, replace(found, reasons=(told, *record.reasons))
 
 
 def genes_of_model(

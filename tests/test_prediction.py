@@ -365,7 +365,7 @@ def test_pools_are_predicted_from_their_summed_counts(bundle):
     assert record["pseudobulk"]["mode"] == "sum"
     assert record["units_record"]["units"] == "counts"
     told = prediction.summary(found)
-    assert "X is read as counts. Pools are sums of cells. 34 rows of 6000 genes" in told
+    assert "X is read as counts. Pools are sums of cells, from X. 34 rows of 6000 genes" in told
     assert told.count("read as counts") == 1
     assert predict(adata, bundle, by=by, min_cells=1, progress=False).n_obs == 4
     one = predict(adata, bundle, by="cohort", progress=False)
