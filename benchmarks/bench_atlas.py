@@ -7,10 +7,9 @@
   clock, and peak memory. A line over the number of cells is fitted to each and extrapolated to 360 data sets
   of 10 million cells.
 - *store*: summaries of 360 data sets, as many as 10 million cells leave, are written directly: some are
-  drawn, the others have their values under other cell types; bytes, and seconds to check and to index them.
-- *questions* to that store, with its index and without: seconds of each by the clock, the first time and
-  again, median and slowest over names drawn at random; and the median of processor time, which two threads
-  share.
+  drawn, the others have their values under other cell types; bytes, and seconds to check them.
+- *questions* to that store: seconds of each by the clock, the first time and again, median and slowest over
+  names drawn at random; and the median of processor time, which two threads share.
 """
 
 from __future__ import annotations
@@ -71,15 +70,13 @@ def main(
         store = Path(place, "store")
         found["store"] = pd.DataFrame([in_process(written, store, datasets, seed)])
         show("A store of summaries that were written directly", found["store"])
-        for indexed in (False, True):
-            name = "questions with an index" if indexed else "questions"
-            found[name] = pd.DataFrame(in_process(asked, store, questions, seed, indexed))
-            show(f"{name}, seconds", found[name])
-            middle = found[name][["median", "processor"]].median()
-            typer.echo(
-                f"Median over the questions: {middle['median']:.3f} s by the clock, "
-                f"{middle['processor']:.3f} s of processor time."
-            )
+        found["questions"] = pd.DataFrame(in_process(asked, store, questions, seed))
+        show("Questions, seconds", found["questions"])
+        middle = found["questions"][["median", "processor"]].median()
+        typer.echo(
+            f"Median over the questions: {middle['median']:.3f} s by the clock, "
+            f"{middle['processor']:.3f} s of processor time."
+        )
     if out:
         plain = {
             name: table.to_dict("records") if isinstance(table, pd.DataFrame) else table
@@ -212,7 +209,7 @@ def extrapolated(rows: pd.DataFrame) -> pd.DataFrame:
 
 def written(store: Path, n_datasets: int, seed: int) -> dict[str, float]:
     """Write summaries of many data sets, and check them."""
-    from sicmir.atlas import check, index
+    from sicmir.atlas import check
 
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
@@ -226,9 +223,6 @@ def written(store: Path, n_datasets: int, seed: int) -> dict[str, float]:
     found = check.check(store)
     assert not found.problems, found.problems[:3]
     checked = time.perf_counter() - start
-    start = time.perf_counter()
-    index.build(store)
-    indexed = time.perf_counter() - start
     n_bytes = sum(path.stat().st_size for path in store.glob("dataset=*/*.parquet"))
     rows = n_datasets * N_TYPES * N_DONORS * len(mirnas())
     return {
@@ -237,7 +231,6 @@ def written(store: Path, n_datasets: int, seed: int) -> dict[str, float]:
         "MB": n_bytes / 1e6,
         "written, s": made,
         "checked, s": checked,
-        "indexed, s": indexed,
     }
 
 
@@ -367,14 +360,14 @@ def marker_rows(groups: ad.AnnData, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def asked(store: Path, times: int, seed: int, indexed: bool) -> list[dict[str, Any]]:
+def asked(store: Path, times: int, seed: int) -> list[dict[str, Any]]:
     """Seconds of each question, about names drawn at random; the first one apart."""
     from sicmir.atlas import expression, links, meta
     from sicmir.atlas.query import Atlas
 
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
-    atlas = Atlas(store, indexed)
+    atlas = Atlas(store)
     opened = time.perf_counter() - start
     kinds, names = atlas.values("cell_type"), atlas.trust.index.to_numpy()
     diseases = [one for one in atlas.values("disease") if one != "normal"]

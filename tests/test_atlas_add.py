@@ -181,6 +181,13 @@ def test_cells_without_a_label_and_small_groups(tmp_path):
     assert not check.check(tmp_path / "store").leftovers
 
 
+def test_zero_is_a_label_and_a_gap_is_none():
+    obs = pd.DataFrame({"leiden": [0, 1, 0, 1], "donor": ["a", None, "", np.nan]})
+    found = labels.group_labels(obs, {"donor": "donor", "cell_type": "leiden", "condition": ""}, {})
+    assert found["cell_type"].tolist() == ["0", "1", "0", "1"]
+    assert found["donor"].tolist() == ["a", None, None, None]
+
+
 # Bytes
 
 

@@ -13,8 +13,7 @@ A store is a folder (``SICMIR_ATLAS``). It holds one folder a data set, and noth
 The columns are those of :data:`sicmir.atlas.tables.SCHEMAS`, which says what each of them means. CHECKSUM is
 the start of the SHA-256 of the file. A table that no record names is left over from a run that was stopped.
 All data sets of a store are predicted by the same model: numbers of different models cannot be compared.
-Hidden names (``.lock``, ``.dataset=NAME.part``) belong to runs that add a data set; ``.index-KEY`` is a
-sorted copy of all tables (:mod:`sicmir.atlas.index`).
+Hidden names (``.lock``, ``.dataset=NAME.part``) belong to runs that add a data set.
 
 Rooms, in the order of the data: :mod:`~sicmir.atlas.labels`, :mod:`~sicmir.atlas.identity`,
 :mod:`~sicmir.atlas.pools`, :mod:`~sicmir.atlas.summaries`, :mod:`~sicmir.atlas.contents`,

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sicmir import paths
-from sicmir.atlas import index, store
 from sicmir.atlas import record as records
+from sicmir.atlas import store
 from sicmir.atlas.tables import KEYS, QUANTILES, SCHEMAS
 from sicmir.data.checksum import digest
 from sicmir.errors import ParameterError, ReadError
@@ -63,9 +63,7 @@ def check(folder: str | Path = "") -> Checked:
     place = paths.atlas(folder)
     names = store.datasets(place)
     problems: list[Problem] = []
-    hidden = [path.name for path in place.iterdir() if path.name.startswith(".") and path.name != ".lock"]
-    leftovers = [name for name in hidden if not name.startswith(store.INDEX) or name.endswith(".part")]
-    whole: list[dict[str, Any]] = []
+    leftovers = [path.name for path in place.iterdir() if path.name.startswith(".") and path.name != ".lock"]
     first: dict[str, Any] = {}
     for name in names:
         home = place / f"{store.PREFIX}{name}"
@@ -76,7 +74,6 @@ def check(folder: str | Path = "") -> Checked:
             problems.append(Problem(name, records.RECORD, str(error)))
             continue
         first = first or record
-        whole.append(record)
         problems += [Problem(name, *found) for found in _partition(home, record, first)]
         left, foreign = _others(home, record)
         leftovers += left
@@ -84,7 +81,6 @@ def check(folder: str | Path = "") -> Checked:
     for path in place.iterdir():
         if not path.name.startswith((".", store.PREFIX)):
             problems.append(Problem("", path.name, "is no part of an atlas"))
-    problems += [Problem("", *found) for found in index.damage(place, whole)]
     return Checked(len(names), problems, sorted(leftovers))
 
 

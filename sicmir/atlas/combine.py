@@ -5,7 +5,9 @@ hand. They bear the correction of Hartung and Knapp (2001, doi 10.1002/sim.1009)
 (IntHout 2014, doi 10.1186/1471-2288-14-25); its scale is never taken below 1, so that it only widens. Two
 data sets leave one degree of freedom: then only large and equal differences are told. Fixed effects ask
 instead whether the data sets at hand show a difference together, and say nothing of others: weights are
-inverse variances, and the degrees of freedom those of all.
+inverse variances, and the degrees of freedom those of all. Variances of few donors are themselves unsure, and
+weights that follow them make p too small: of two data sets of three donors without any difference, 9 to 14 of
+100 tests have p < 0.05, of five data sets up to 22.
 """
 
 from __future__ import annotations

@@ -185,17 +185,6 @@ def remove(dataset: Annotated[str, typer.Argument(help="Name of the data set.")]
     typer.echo(f"{dataset} was removed.")
 
 
-@app.command(epilog="Example: sicmir atlas index")
-def index(store: Store = "") -> None:
-    """Write one sorted copy of all tables, by which questions to hundreds of data sets are answered faster.
-
-    It is used until a data set is added or removed, and may be deleted.
-    """
-    from sicmir.atlas.index import build
-
-    typer.echo(f"Written to {build(store)}.")
-
-
 @app.command(epilog="Example: sicmir atlas check")
 def check(store: Store = "") -> None:
     """Look for damaged data sets: checksums, columns, rows, values, records. Exit code 1 if there are any."""

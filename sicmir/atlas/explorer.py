@@ -132,7 +132,12 @@ def _write(place: Path, stamp: str, parts: Iterable[tuple[str, dict[str, Any]]])
         _check_out(place)
         if place.exists():
             place.rename(old)
-        fresh.rename(place)
+        try:
+            fresh.rename(place)
+        except OSError:
+            if old.exists():
+                old.rename(place)
+            raise
     finally:
         for path in (fresh, old):
             paths.remove(path)

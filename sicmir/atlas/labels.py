@@ -126,7 +126,8 @@ def group_labels(obs: pd.DataFrame, keys: dict[str, str], names: dict[str, Label
             "columns by donor_key, cell_type_key and condition_key."
         )
     table = pd.DataFrame({name: obs[key].astype(object) for name, key in wanted.items()}, index=obs.index)
-    table = table.where(table.notna(), None).map(lambda value: str(value or "").strip() or None)
+    # 0 is a label, such as that of a cluster.
+    table = table.map(lambda value: None if pd.isna(value) else str(value).strip() or None)
     there = set(table["cell_type"].dropna())
     if names and not there & set(names):
         raise DataError(

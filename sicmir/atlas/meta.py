@@ -128,7 +128,9 @@ def difference(
         except DataError as error:
             refused.append(f"{dataset}: {error}")
             continue
-        tables.append(with_errors(found).assign(n_donors=found["n_case"] + found["n_reference"]))
+        seen = pools.obs[chosen & pools.obs[by].isin(sides).to_numpy()]
+        n_donors = found["cell_type"].map(seen.groupby("cell_type")["donor"].nunique())
+        tables.append(with_errors(found).assign(n_donors=n_donors))
     if not tables:
         why = " ".join(refused) or f"No data set has cells of both {sides[0]!r} and {sides[1]!r}."
         raise DataError(why)

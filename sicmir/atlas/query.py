@@ -39,8 +39,6 @@ class Atlas:
     ----------
     folder
         Of the store; "" takes that of the environment variable ``SICMIR_ATLAS``.
-    indexed
-        Whether to read the index, where there is one (:mod:`sicmir.atlas.index`).
 
     Attributes
     ----------
@@ -59,7 +57,7 @@ class Atlas:
         If there is no store, it is empty, or a record cannot be used.
     """
 
-    def __init__(self, folder: str | Path = "", indexed: bool = True) -> None:
+    def __init__(self, folder: str | Path = "") -> None:
         place = paths.atlas(folder)
         found = store.read_records(place)
         if not found:
@@ -71,17 +69,15 @@ class Atlas:
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
             self._connection.execute(f"SET {setting} = false")  # nothing is fetched
         self._connection.execute("SET parquet_metadata_cache = true")
-        index = store.index_folder(place, found)
         for name in SCHEMAS:
-            if indexed and index.is_dir():
-                self._connection.read_parquet(str(index / f"{name}.parquet")).create_view(name)
-            else:
-                self._view(name, self._files(place, found, name))
+            self._view(name, self._files(place, found, name))
         # Of one model, all say the same.
         self.trust = self.sql(
             "SELECT * FROM trust WHERE dataset = $dataset", {"dataset": found[0]["dataset"]}
         )
-        self.trust = self.trust.set_index("mirna")[list(TRUST_COLUMNS)]
+        self.trust = self.trust.set_index("mirna")
+        self._half_width = self.trust["half_width"]
+        self.trust = self.trust[list(TRUST_COLUMNS)]
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +159,7 @@ class Atlas:
         -------
         AnnData
             Groups × miRNAs: ``X``, layers ``lower`` and ``upper``; ``obs``: ``cell_type, donor, condition,
-            disease, n_cells, in_domain, abstained``; ``var``: trust.
+            disease, n_cells, in_domain, abstained``; ``var``: trust and ``half_width``.
         """
         rows = self.sql(
             "SELECT * FROM mirna WHERE dataset = $dataset ORDER BY mirna, cell_type, donor, condition",
@@ -173,7 +169,8 @@ class Atlas:
         matrices = {name: rows[name].to_numpy(dtype="float32").reshape(len(names), -1).T for name in _BOUNDS}
         obs = rows.iloc[: len(rows) // len(names)][list(_OBS)]
         obs.index = pd.Index(["|".join(row) for row in obs[["donor", "cell_type", "condition"]].to_numpy()])
-        found = ad.AnnData(matrices.pop("predicted"), obs=obs, var=self.trust.loc[names], layers=matrices)
+        var = self.trust.loc[names].assign(half_width=self._half_width[names])
+        found = ad.AnnData(matrices.pop("predicted"), obs=obs, var=var, layers=matrices)
         if self.model["interval_level"] is None:
             found.layers.clear()
         found.uns["sicmir"] = {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from sicmir import paths
 from sicmir.atlas import record as records
 from sicmir.errors import ParameterError, ReadError
 
-PREFIX, INDEX, _REMOVED = "dataset=", ".index-", ".removed-"
+PREFIX, _REMOVED = "dataset=", ".removed-"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -69,12 +68,6 @@ def read_records(store: Path) -> list[dict[str, Any]]:
     for one in found:
         check_model(one["model"], found[:1])
     return found
-
-
-def index_folder(store: Path, found: Sequence[Mapping[str, Any]]) -> Path:
-    """Where the index of these records lies (:mod:`sicmir.atlas.index`); that of others has another name."""
-    text = " ".join(str(one["sha256"]) for one in found)
-    return store / f"{INDEX}{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def registry(folder: str | Path = "") -> pd.DataFrame:

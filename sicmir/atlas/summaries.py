@@ -135,7 +135,7 @@ def trust_rows(var: pd.DataFrame) -> pd.DataFrame:
     """
     table = pd.DataFrame({"mirna": var.index.to_numpy()}, index=var.index)
     table["grade"] = var["grade"].astype(str) if "grade" in var else ""
-    for name in TRUST:
+    for name in (*TRUST, "half_width"):
         table[name] = var.get(name, np.nan)
     table["n_cell_types"] = var.get("n_cell_types", 0)
     return table

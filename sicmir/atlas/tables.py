@@ -46,6 +46,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("mirna", _TEXT),
             ("grade", _TEXT),
             *((column, pa.float32()) for column in TRUST),
+            ("half_width", pa.float32()),
             ("n_cell_types", pa.int32()),
         ],
     }.items()
