@@ -187,7 +187,8 @@ def headline(
     by_grade = grades[grades["contrast"] == age].set_index("grade")
     within = singles[singles["scope"] == "within age and sex"].set_index("grade")
     ages = called.set_index("contrast").loc[age]
-    found |= {"called": ages["predicted"], "confirmed": ages["in both, same sign"], "true": ages["measured"]}
+    columns = {"called": "predicted", "confirmed": "in both, same sign", "true": "measured"}
+    found |= {name: int(ages[column]) for name, column in columns.items()}
     for grade in ("A", "B"):
         for column in _LIMITS:
             found[f"age_{grade}_{column}"] = _at(by_grade, grade, column)
