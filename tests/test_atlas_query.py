@@ -71,6 +71,27 @@ def test_expression_counts_donors_of_a_data_set_once(opened, rows):
     assert set(found["disease"]) == {"normal", "flu"}
 
 
+def test_what_is_abstained_counts_for_nothing(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    for name in ("one", "two"):
+        table = atlas.read(tmp_path / "store", "mirna", name)
+        silent = (table["donor"] == "d0") | (name == "two")
+        table.loc[silent, ["predicted", "lower", "upper", "fraction_above"]] = None
+        table.loc[silent, "abstained"] = True
+        write_table(table, "mirna", atlas.file(tmp_path / "store", "mirna", name))
+    with Atlas(tmp_path / "store") as changed:
+        found = expression(changed, MIRNA, by=["cell_type"]).set_index("cell_type")
+        cells = changed.sql(
+            "SELECT cell_type, sum(n_cells) AS n FROM mirna "
+            "WHERE mirna = $name AND NOT abstained GROUP BY ALL",
+            {"name": MIRNA},
+        ).set_index("cell_type")["n"]
+    there = found[found["n_donors"] > 0]
+    assert (there["n_datasets"] <= 2).all()
+    assert there["n_cells"].to_dict() == cells.to_dict()
+    assert (found["n_abstained"] > 0).any()
+
+
 def test_every_row_tells_of_trust(opened, rows):
     table = expression(opened, MIRNA)
     assert set(TRUST_COLUMNS) <= set(table)

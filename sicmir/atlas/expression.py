@@ -18,8 +18,9 @@ WITH units AS (
         sum(n_cells) AS n_cells
     FROM {table} WHERE {chosen} GROUP BY ALL
 )
-SELECT {shown}, count(DISTINCT of_dataset)::INT AS n_datasets, count({value})::INT AS n_donors,
-    (count(*) - count({value}))::INT AS n_abstained, sum(n_cells)::BIGINT AS n_cells,
+SELECT {shown}, count(DISTINCT of_dataset) FILTER ({value} IS NOT NULL)::INT AS n_datasets,
+    count({value})::INT AS n_donors, (count(*) - count({value}))::INT AS n_abstained,
+    coalesce(sum(n_cells) FILTER ({value} IS NOT NULL), 0)::BIGINT AS n_cells,
     avg({value}) AS mean, stddev_samp({value}) AS sd{more}
 FROM units GROUP BY ALL ORDER BY mean DESC NULLS LAST, {shown}
 """
@@ -51,11 +52,11 @@ def expression(
     Returns
     -------
     DataFrame
-        A row a group (and miRNA), highest first: ``mirna``, those of ``by``; ``n_datasets``; ``n_donors``
-        that are predicted and ``n_abstained`` that are not; ``n_cells``; ``mean`` and ``sd`` over donors of
-        the predicted log2(RPM+1); ``lower`` and ``upper``, the bounds of the prediction interval of a donor,
-        mean over donors: where the measured value of one donor is expected, and no confidence interval of
-        the mean; ``fraction_above``, mean over donors of the share of parts above the baseline
+        A row a group (and miRNA), highest first: ``mirna``, those of ``by``; ``n_datasets``, ``n_donors``
+        and ``n_cells`` that are predicted, and ``n_abstained``, donors that are not; ``mean`` and ``sd`` over
+        donors of the predicted log2(RPM+1); ``lower`` and ``upper``, the bounds of the prediction interval of
+        a donor, mean over donors: where the measured value of one donor is expected, and no confidence
+        interval of the mean; ``fraction_above``, mean over donors of the share of parts above the baseline
         (:data:`sicmir.atlas.tables.SCHEMAS`); ``in_domain``, the share of predicted donors that are like the
         training data; and how far the miRNA can be believed (:data:`sicmir.atlas.query.TRUST_COLUMNS`).
 
