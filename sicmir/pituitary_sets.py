@@ -24,7 +24,7 @@ from sicmir import (
 )
 from sicmir.data.fallback import or_toy
 from sicmir.errors import DataError
-from sicmir.model import Bundle, load_model
+from sicmir.model import Bundle
 
 AUTO, MICE = "pituitary", "pituitary-mouse"
 """Data sets that ``"auto"`` stands for: cell types, and animals."""
@@ -141,12 +141,6 @@ def load_cells(
         return found
     columns = {"donor": donor_key, "condition": condition_key}
     return cell_sets.labelled(found, columns | ({"cell_type": cell_type_key} if cell_type_key else {}))
-
-
-def model_for(cells: ad.AnnData, model: str | Path = "default", seed: int = 0) -> Bundle:
-    """The model that was asked for; of toy cells, in place of the default, one that knows toy genes."""
-    toy = cells.uns["sicmir"]["dataset"] == "toy"
-    return tumour_sets.toy_model(seed) if toy and model == "default" else load_model(model)
 
 
 def markers_for(cells: ad.AnnData, seed: int = 0) -> Mapping[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+import sicmir
 from sicmir import (
     cell_annotation,
     cell_quality,
@@ -46,7 +47,7 @@ def signature(n_genes=40):
 @pytest.fixture(scope="module")
 def toy():
     cells = pituitary_sets.load_cells("toy")
-    model = pituitary_sets.model_for(cells)
+    model = tumour_sets.model_for(cells)
     pools = pituitary_study.profiles(cells)
     return cells, model, pools, *pituitary_study.predict(pools, model)
 
@@ -61,7 +62,7 @@ def test_toy_takes_the_place_of_what_cannot_be_reached(monkeypatch):
     assert cells.obs.groupby("condition")["donor"].nunique().to_dict() == {"normal": 2, "tumour": 3}
     with pytest.raises(UnreachableError):
         pituitary_sets.load_cells("pituitary")
-    real = replace(pituitary_sets.model_for(cells), card={})
+    real = replace(tumour_sets.model_for(cells), card={})
     with pytest.warns(UserWarning, match="no measured cells could be reached"):
         _, mirna, model = pituitary_sets.load_known(real)
     assert model is tumour_sets.toy_model(0)
@@ -212,7 +213,7 @@ def mouse_tables():
 
 def test_mice_are_joined_by_age_sex_and_number(monkeypatch):
     monkeypatch.setattr(data, "load", lambda key: mouse_tables())
-    model = pituitary_sets.load_model("default")
+    model = sicmir.load_model()
     found = pituitary_sets.mice(model)
     assert found.mrna.obs_names.tolist() == found.mirna.obs_names.tolist() == ["Pd32F_2", "Pd12F_1"]
     assert found.mirna.obs["group"].tolist() == ["32F", "12F"]
@@ -349,7 +350,7 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
 def test_the_glands_are_what_the_text_says():
     try:
         cells = pituitary_sets.load_cells("pituitary")
-        found = pituitary_sets.mice(pituitary_sets.load_model("default"))
+        found = pituitary_sets.mice(sicmir.load_model())
     except UnreachableError as error:
         pytest.skip(f"REAL DATA NOT REACHED, so this test did not run: {str(error)[:200]}")
     assert {"corticotroph", "POU1F1 lineage", "gonadotroph"} <= set(cells.obs["cell_type"])
