@@ -2,11 +2,14 @@
 
 import shutil
 
+import anndata as ad
 import atlas_store as atlas
 import numpy as np
 import pandas as pd
 import pytest
 import small_cells
+from scipy.optimize import brentq
+from scipy.stats import binom, combine_pvalues, norm
 from scipy.stats import t as student
 from statsmodels.stats.meta_analysis import combine_effects
 from typer.testing import CliRunner
@@ -18,6 +21,7 @@ from sicmir.atlas.combine import combine
 from sicmir.atlas.expression import expression, gene_expression, targeting
 from sicmir.atlas.links import network as links
 from sicmir.atlas.query import TRUST_COLUMNS, Atlas
+from sicmir.atlas.summaries import with_errors
 from sicmir.atlas.tables import write_table
 from sicmir.errors import DataError, ParameterError, ReadError
 from sicmir.mirna_findings import adjusted
@@ -222,16 +226,121 @@ def test_differences_are_combined_by_random_effects(spread):
             assert found.i2 == pytest.approx(theirs.i2)
 
 
-def test_fixed_effects_are_of_the_data_sets_at_hand():
-    effects, errors = np.array([1.0, 3.0, 2.0]), np.array([0.5, 1.0, 0.7])
-    table = pd.DataFrame({"mirna": "a", "effect": effects, "se": errors, "se_total": errors})
-    (found,) = combine(table.assign(df=[3.0, 4.0, 5.0], n_donors=3), ["mirna"], "fixed").itertuples()
-    w = 1 / errors**2
-    assert found.effect == pytest.approx((w * effects).sum() / w.sum())
-    assert found.p == pytest.approx(2 * student.sf(found.effect * np.sqrt(w.sum()), 12))
-    assert found.upper == pytest.approx(found.effect + student.ppf(0.975, 12) / np.sqrt(w.sum()))
+@pytest.mark.parametrize("n_donors", [[3, 3], [3, 5, 12], [4, 4, 3, 9, 6]])
+def test_fixed_effects_are_tests_joined_by_normal_scores(n_donors):
+    rng = np.random.default_rng(len(n_donors))
+    n = np.array(n_donors, dtype=float)
+    effects, errors, df = rng.normal(1, 1, len(n)), rng.uniform(0.2, 1, len(n)), n + 0.5
+    table = pd.DataFrame({"mirna": "a", "effect": effects, "se": errors, "se_total": 2 * errors, "df": df})
+    alone = table.tail(1).assign(mirna="b")
+    found, single = combine(
+        pd.concat([table, alone]).assign(n_donors=[*n, 5.0]), ["mirna"], "fixed"
+    ).itertuples()
+
+    def height(value, scale=1):
+        own = norm.ppf(student.cdf((value - effects) / (scale * errors), df))
+        return norm.cdf((np.sqrt(n) * own).sum() / np.sqrt(n.sum()))
+
+    for name, wanted, scale in (
+        *(("effect", 0.5, 1), ("lower", 0.025, 1), ("upper", 0.975, 1)),
+        *(("lower_total", 0.025, 2), ("upper_total", 0.975, 2)),
+    ):
+        expected = brentq(lambda value, a=wanted, b=scale: height(value, b) - a, -50, 50, xtol=1e-12)
+        assert getattr(found, name) == pytest.approx(expected, abs=1e-7)
+    one_sided = student.sf(effects / errors, df)
+    p = combine_pvalues(one_sided, "stouffer", weights=np.sqrt(n)).pvalue
+    assert found.p == pytest.approx(2 * min(p, 1 - p))
+    assert np.isnan(found.df)
+    with np.errstate(all="ignore"):
+        theirs = combine_effects(effects, errors**2, method_re="dl")
+    assert (found.tau2, found.i2) == pytest.approx((max(theirs.tau2, 0), max(theirs.i2, 0)))
+    assert single.p == pytest.approx(2 * student.sf(abs(effects[-1] / errors[-1]), df[-1]))
     with pytest.raises(ParameterError, match="expected 'random' or 'fixed'"):
         combine(table, ["mirna"], "mixed")
+
+
+def test_fixed_effects_of_data_sets_that_leave_no_doubt():
+    table = pd.DataFrame(
+        {
+            "mirna": ["equal", "equal", "against", "against", "far", "far"],
+            "effect": [1.0, 1.0, 4.0, -4.0, 7.0, 9.0],
+            "se": [0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
+            "se_total": np.nan,
+            "df": [4.0, 4.0, 900.0, 900.0, 2000.0, 2000.0],
+            "n_donors": 3,
+        }
+    )
+    found = combine(table, ["mirna"], "fixed").set_index("mirna")
+    np.testing.assert_allclose(found["effect"], [0, 1, 8], atol=1e-6)  # against, equal, far
+    assert ((found["lower"] < found["effect"]) & (found["effect"] < found["upper"])).all()
+    assert found["p"].tolist() == pytest.approx([1, found.loc["equal", "p"], 0])
+    score = norm.isf(student.sf(10, 4)) * np.sqrt(2)
+    assert found.loc["equal", "p"] == pytest.approx(2 * norm.sf(score))
+    assert found[["lower_total", "upper_total"]].isna().all(axis=None)  # of a model without intervals
+    assert not found["exceeds_error"].any()
+
+
+def null_tests(n_sets, prior_df, spread, n_mirnas, seed, n_donors=3):
+    """Differences that are 0 in all data sets; errors moderated by the prior that they are drawn from."""
+    rng = np.random.default_rng(seed)
+    shape, df = (n_mirnas, n_sets), n_donors - 1
+    common = np.linspace(1, spread, n_sets) ** 2
+    true = common * (prior_df / rng.chisquare(prior_df, shape) if prior_df else np.ones(shape))
+    sample = true * rng.chisquare(df, shape) / df
+    moderated = (prior_df * common + df * sample) / (prior_df + df)
+    effect = rng.normal(0, np.sqrt(true / n_donors))
+    return pd.DataFrame(
+        {
+            "mirna": np.repeat([f"m{i:05d}" for i in range(n_mirnas)], n_sets),
+            "effect": effect.ravel(),
+            "se": np.sqrt(moderated / n_donors).ravel(),
+            "se_total": np.sqrt(2 * moderated / n_donors).ravel(),
+            "df": float(df + prior_df),
+            "n_donors": n_donors,
+        }
+    )
+
+
+@pytest.mark.parametrize("n_sets", [2, 3, 5])
+@pytest.mark.parametrize(("prior_df", "spread"), [(0, 1), (0, 3), (2, 4), (6, 1), (6, 3)])
+def test_fixed_effects_of_few_donors_keep_their_level(n_sets, prior_df, spread):
+    n = 3_000
+    table = null_tests(n_sets, prior_df, spread, n, seed=100 * n_sets + 10 * prior_df + spread)
+    found = combine(table, ["mirna"], "fixed")
+    for level in (0.05, 0.01):
+        low, high = binom.ppf([1e-4, 1 - 1e-4], n, level)
+        assert low <= (found["p"] < level).sum() <= high
+    np.testing.assert_array_equal(found["p"] < 0.05, (found["lower"] > 0) | (found["upper"] < 0))
+    if prior_df:
+        random = combine(table, ["mirna"], "random")
+        assert (random["p"] < 0.05).sum() <= binom.ppf(1 - 1e-4, n, 0.05)
+
+
+def test_intervals_of_fixed_effects_cover_what_all_data_sets_share():
+    n = 3_000
+    table = null_tests(3, 4, 2, n, seed=7)
+    found = combine(table.assign(effect=table["effect"] + 1.5), ["mirna"], "fixed")
+    low, high = binom.ppf([1e-4, 1 - 1e-4], n, 0.95)
+    assert low <= ((found["lower"] < 1.5) & (found["upper"] > 1.5)).sum() <= high
+    assert found["effect"].median() == pytest.approx(1.5, abs=0.05)
+
+
+@pytest.mark.parametrize("n_sets", [2, 5])
+def test_markers_of_cells_without_any_are_as_rare_by_fixed_effects_as_they_say(n_sets):
+    rng = np.random.default_rng(n_sets)
+    n, tables = 3_000, []
+    obs = pd.DataFrame({"donor": list("aabbcc"), "cell_type": ["x", "y"] * 3}, index=list("123456"))
+    for _ in range(n_sets):
+        sd = np.sqrt(4 / rng.chisquare(4, n))  # as the moderated test supposes
+        values = 8 + rng.normal(0, 1, (6, n)) * sd * 0.3
+        var = pd.DataFrame(index=[f"toy-miR-{i}" for i in range(n)])
+        cells = ad.AnnData(values.astype(np.float32), obs=obs, var=var)
+        cells.uns["sicmir"] = {"modality": "mirna", "units": "log2(RPM+1)", "level": "mature"}
+        found = stats.markers(cells)
+        tables.append(with_errors(found[found["cell_type"] == "x"]).rename(columns={"n_case": "n_donors"}))
+    found = combine(pd.concat(tables), ["mirna"], "fixed")
+    low, high = binom.ppf([1e-4, 1 - 1e-4], n, 0.05)
+    assert low <= (found["p"] < 0.05).sum() <= high
 
 
 def test_one_data_set_and_none_that_was_tested():
