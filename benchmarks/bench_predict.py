@@ -39,10 +39,10 @@ from tqdm import tqdm
 
 import sicmir
 from sicmir import panel, paths, threads
-from sicmir.imputation import Z_LIMIT
-from sicmir.inference import ROWS
-from sicmir.inference_kernel import STEP
-from sicmir.scratch import ScratchPool
+from sicmir.engine.inference import ROWS
+from sicmir.engine.inference_kernel import STEP
+from sicmir.engine.scratch import ScratchPool
+from sicmir.learning.imputation import Z_LIMIT
 
 N_MIRNAS = 1298
 """Outputs of the published network."""
@@ -182,7 +182,7 @@ def random_network() -> Callable[[pd.DataFrame], object]:
     """z-scores within the cells, and a forward pass of the published shape."""
     import torch
 
-    from sicmir.architecture import SicmirNetwork
+    from sicmir.learning.architecture import SicmirNetwork
 
     network = SicmirNetwork(n_genes=977, n_mirnas=N_MIRNAS).eval()
     torch.set_num_threads(threads.prediction_threads())

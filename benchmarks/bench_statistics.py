@@ -16,8 +16,11 @@ import pandas as pd
 import typer
 from anndata import AnnData
 
-from sicmir import hubs, stats, survival, toy_cells
-from sicmir.cut_off import cut_off
+from sicmir import stats
+from sicmir.donors import survival
+from sicmir.donors.cut_off import cut_off
+from sicmir.networks import hubs
+from sicmir.synthetic import toy_cells
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from sicmir import calibration, crosstalk_calibration, hub_calibration, paths
+from sicmir import paths
+from sicmir.chapters.statistics import calibration, crosstalk_calibration, hub_calibration
 
 HERE = Path(__file__).parent
 OUT = HERE / "calibration"

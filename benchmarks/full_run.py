@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from sicmir import full_run, paths
+from sicmir import paths
+from sicmir.chapters.benchmark import full_run
 from sicmir.data import collection
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ import typer
 from full_run import RECIPE, _commit
 
 import sicmir
-from sicmir import held_out
+from sicmir.benchmark import held_out
 from sicmir.data import collection
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 
 import sicmir
-from sicmir.evaluation import compare
+from sicmir.benchmark.evaluation import compare
 
 
 def main(seeds: list[int]) -> None:

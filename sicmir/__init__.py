@@ -7,7 +7,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sicmir import data, evaluation, metrics, panel, pseudobulk, toy
+    from sicmir import data, metrics, panel, pseudobulk, toy
+    from sicmir.benchmark import evaluation
     from sicmir.data import load_paired
     from sicmir.model import load_model
     from sicmir.prediction import predict
@@ -30,20 +31,20 @@ __all__ = [
 ]
 
 _HOME = {
-    "load_model": "model",
-    "load_paired": "data",
-    "predict": "prediction",
-    "predict_file": "streaming",
-    "train": "recipe",
+    "evaluation": "benchmark.evaluation",
+    "load_model": "model:load_model",
+    "load_paired": "data:load_paired",
+    "predict": "prediction:predict",
+    "predict_file": "streaming:predict_file",
+    "train": "recipe:train",
 }
+"""Where the names lie that are no room of this folder: ``room`` or ``room:function``."""
 
 
 def __getattr__(name: str) -> Any:
     # torch and scanpy take seconds to import, which `sicmir --help` need not wait for.
     if name not in __all__:
         raise AttributeError(f"module 'sicmir' has no attribute {name!r}")
-    return (
-        getattr(import_module(f"sicmir.{_HOME[name]}"), name)
-        if name in _HOME
-        else import_module(f"sicmir.{name}")
-    )
+    room, _, function = _HOME.get(name, name).partition(":")
+    found = import_module(f"sicmir.{room}")
+    return getattr(found, function) if function else found

@@ -70,7 +70,7 @@ def fetch(key: Annotated[str, typer.Argument(help="Key of a data set; `sicmir da
 def data() -> None:
     """List the data sets of the manifest, with size, licence and where they are."""
     from sicmir import data
-    from sicmir.report import size
+    from sicmir.publishing.report import size
 
     for row in data.describe().itertuples():
         more = f" + {row.unsized} file{'s' * (row.unsized > 1)} of unknown size" if row.unsized else ""
@@ -103,7 +103,7 @@ def import_published(
     ] = "",
 ) -> None:
     """Turn the published network into a model bundle. Nothing in its file is executed."""
-    from sicmir import published
+    from sicmir.benchmark import published
     from sicmir.model import check_free
 
     check_free(out)
@@ -116,7 +116,7 @@ def verify_published(
     weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
 ) -> None:
     """Compare the published network with its authors' own output, in every order of layers."""
-    from sicmir import published
+    from sicmir.benchmark import published
 
     done = published.verify_published(weights)
     for row in done.table.itertuples():
@@ -205,8 +205,8 @@ def predict(
     Files of .h5ad and .zarr may be larger than memory. If a run is stopped, the same command goes on where it
     was; OUT appears when it is whole.
     """
-    from sicmir.result_files import tables_beside
     from sicmir.streaming import predict_file
+    from sicmir.streams.result_files import tables_beside
 
     # Several columns of one gene are dealt with, and told, by sicmir itself.
     warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
@@ -260,7 +260,8 @@ def run(
     ] = False,
 ) -> None:
     """Run a page with your own parameters. The published book is not touched."""
-    from sicmir import pages, paths
+    from sicmir import paths
+    from sicmir.publishing import pages
 
     notebook = paths.project() / pages.find_page(page).notebook
     known = pages.declared(notebook)
@@ -271,7 +272,7 @@ def run(
     if out is None:
         out = paths.project() / "results" / "runs" / f"{page}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     from sicmir.data import check_paired
-    from sicmir.runner import run_page
+    from sicmir.publishing.runner import run_page
 
     # Pages of cells take a file of them as well; whether it can be read, they say themselves.
     cells = "cell_type_key" in known and Path(str(values.get("dataset", ""))).suffix in (".h5ad", ".zarr")
@@ -284,7 +285,8 @@ def run(
 @app.command(epilog="Example: sicmir pages")
 def pages() -> None:
     """List the pages of the book with their profiles and parameters."""
-    from sicmir import pages, paths
+    from sicmir import paths
+    from sicmir.publishing import pages
 
     for page in pages.load_pages().values():
         typer.echo(f"{page.id}: {page.title} (profiles: {', '.join(page.profiles)})")
@@ -299,7 +301,7 @@ def book(
     ] = False,
 ) -> None:
     """Run the pages that are out of date and build the book."""
-    from sicmir.book import build
+    from sicmir.publishing.book import build
 
     built = build(profile, force=force)
     typer.echo(f"Open {built.index}")

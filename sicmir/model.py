@@ -18,9 +18,9 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from sicmir import arrays
 from sicmir.errors import BundleError
-from sicmir.predictors import Predictor, predictor_class
+from sicmir.learning import arrays
+from sicmir.learning.predictors import Predictor, predictor_class
 
 FORMAT = 2
 WEIGHTS, DESCRIPTION, TRUST = "weights.safetensors", "model.json", "trust.csv"
@@ -28,7 +28,7 @@ SHIPPED = Path(__file__).parent / "weights" / "default"
 """Folder of the bundle that comes with the package."""
 
 # What a bundle may hold beside its predictor; a module is imported when a bundle has such a part.
-_PARTS = {"domain": ("sicmir.domain", "Domain"), "rescale": ("sicmir.rescale", "Rescale")}
+_PARTS = {"domain": ("sicmir.learning.domain", "Domain"), "rescale": ("sicmir.learning.rescale", "Rescale")}
 
 
 def check_free(folder: str | Path, overwrite: bool = False) -> None:
@@ -54,7 +54,7 @@ class Bundle:
     Attributes
     ----------
     predictor
-        The fitted model, see :class:`sicmir.predictors.Predictor`.
+        The fitted model, see :class:`sicmir.learning.predictors.Predictor`.
     genes
         Landmark symbols in input order.
     mirnas
@@ -67,10 +67,10 @@ class Bundle:
         How far each miRNA can be believed: one row a miRNA, in the order of ``mirnas``. Numbers, truth values
         and text; read back from CSV, categories are text and the empty text is missing.
     domain
-        What inputs the model knows, a ``sicmir.domain.Domain``: any object with ``state()``, whose class
-        rebuilds it by ``from_state(arrays)``.
+        What inputs the model knows, a ``sicmir.learning.domain.Domain``: any object with ``state()``, whose
+        class rebuilds it by ``from_state(arrays)``.
     rescale
-        Brings other units to those of the training samples, a :class:`sicmir.rescale.Rescale`.
+        Brings other units to those of the training samples, a :class:`sicmir.learning.rescale.Rescale`.
     card
         Training data with checksums, split, seed, options, measured metrics, versions.
 

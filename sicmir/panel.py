@@ -10,11 +10,11 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError, PanelError, ParameterError
-from sicmir.gene_names import landmarks, read_names
-from sicmir.landmark_columns import Coverage, check_observations, find_columns
-from sicmir.matrix_check import check_storage
-from sicmir.mirna_names import current_mirna_names, level_of, mirnas, single_locus
-from sicmir.unit_names import known
+from sicmir.matrices.matrix_check import check_storage
+from sicmir.matrices.unit_names import known
+from sicmir.names.gene_names import landmarks, read_names
+from sicmir.names.landmark_columns import Coverage, check_observations, find_columns
+from sicmir.names.mirna_names import current_mirna_names, level_of, mirnas, single_locus
 
 __all__ = [
     "Coverage",

@@ -80,7 +80,7 @@ def training_curve(history: pd.DataFrame) -> Figure:
     Parameters
     ----------
     history
-        As :class:`sicmir.training.NetworkRegressor` leaves it.
+        As :class:`sicmir.learning.training.NetworkRegressor` leaves it.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
     for ax, phase in zip(axes, ("search", "refit"), strict=True):
@@ -183,7 +183,7 @@ def league(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        As :meth:`sicmir.evaluation.Comparison.league` gives it, without a baseline.
+        As :meth:`sicmir.benchmark.evaluation.Comparison.league` gives it, without a baseline.
     """
     scopes = table["scope"].unique()
     places = {method: place for place, method in enumerate(table["method"].unique()[::-1])}

@@ -11,13 +11,13 @@ import numpy as np
 from anndata import AnnData
 from tqdm import tqdm
 
+from sicmir.engine.inference import ABSTAIN, Block, predict_rows
+from sicmir.engine.model_input import ModelInput
+from sicmir.engine.prediction_input import prepare
+from sicmir.engine.prediction_record import LOG2_RPM, described, summary
 from sicmir.errors import DataError, ParameterError
-from sicmir.inference import ABSTAIN, Block, predict_rows
+from sicmir.matrices.normalise import TransformName
 from sicmir.model import Bundle, load_model
-from sicmir.model_input import ModelInput
-from sicmir.normalise import TransformName
-from sicmir.prediction_input import prepare
-from sicmir.prediction_record import LOG2_RPM, described, summary
 
 __all__ = ["ABSTAIN", "BLOCK", "LOG2_RPM", "Block", "predict", "predict_block", "predict_prepared", "summary"]
 
@@ -37,8 +37,8 @@ def predict_block(
     With ``frozen`` and ``rank``, what is predicted of a row depends on that row alone.
 
     An interval is the prediction ± half width of the miRNA × spread of the row, cut at 0, see
-    :func:`sicmir.conformal.intervals`. A prediction of log2(RPM+1) below 0 then becomes 0: no measured value
-    is lower, so this can only bring it nearer to what is measured.
+    :func:`sicmir.learning.conformal.intervals`. A prediction of log2(RPM+1) below 0 then becomes 0: no
+    measured value is lower, so this can only bring it nearer to what is measured.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def predict_block(
         Rows × genes, NaN = not measured; for ``frozen`` log2(x+1) in the units of the training data, for
         ``rank`` any units, for ``cohort`` any logarithm.
     transform
-        How they are brought to the training data, see :class:`sicmir.rescale.Rescale`. A bundle without a
-        ``rescale`` has the transform of its predictor only.
+        How they are brought to the training data, see :class:`sicmir.learning.rescale.Rescale`. A bundle
+        without a ``rescale`` has the transform of its predictor only.
     min_coverage
         Rows that measure a smaller share of the genes, or none, are abstained.
     abstain
@@ -88,7 +88,7 @@ def predict(
 ) -> AnnData:
     """Predict the miRNA of samples, of cells, or of pools of cells.
 
-    Units are recognised (:func:`sicmir.units.recognise`), genes found by any of their names
+    Units are recognised (:func:`sicmir.matrices.units.recognise`), genes found by any of their names
     (:func:`sicmir.panel.align`), values brought to those of the training data, and what cannot be predicted
     is left NaN. Several columns of one landmark are summed up if they are counts, and refused otherwise.
 
@@ -100,13 +100,14 @@ def predict(
     model
         Folder of a bundle, or the bundle itself; ``"default"`` comes with the package.
     transform
-        As for :func:`predict_block`; for ``"auto"`` see :func:`sicmir.prediction_input.transform_for_units`.
+        As for :func:`predict_block`; for ``"auto"`` see
+        :func:`sicmir.engine.prediction_input.transform_for_units`.
     by
         Columns of ``obs`` by which cells are pooled first, the pools then predicted. Counts are summed up;
         where there are none, linear values are averaged. For other options of
         :func:`sicmir.pseudobulk.pseudobulk`, give its result without ``by``.
     layer, units
-        As for :func:`sicmir.units.recognise`, where it does not find the right ones.
+        As for :func:`sicmir.matrices.units.recognise`, where it does not find the right ones.
     gene_key
         Column of ``var`` that holds the names of the genes; "" takes ``var_names``.
     min_coverage
@@ -174,7 +175,7 @@ def predict(
 def predict_prepared(
     bundle: Bundle, made: ModelInput, min_coverage: float = 0.5, abstain: bool = True, progress: bool = True
 ) -> AnnData:
-    """Predict what :func:`sicmir.prediction_input.prepare` made ready; see :func:`predict`."""
+    """Predict what :func:`sicmir.engine.prediction_input.prepare` made ready; see :func:`predict`."""
     n = len(made.obs)
     # A cohort is what is submitted together.
     step = n if made.transform == "cohort" else BLOCK

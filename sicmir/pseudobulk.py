@@ -10,7 +10,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from sicmir.cell_groups import (
+from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.cell_groups import (
     chosen,
     constant_columns,
     group_cells,
@@ -18,8 +19,7 @@ from sicmir.cell_groups import (
     linear_units,
     weighted_sums,
 )
-from sicmir.errors import DataError, ParameterError
-from sicmir.unit_names import known
+from sicmir.matrices.unit_names import known
 
 if TYPE_CHECKING:
     from sicmir.data.chunks import ChunkedMatrix
@@ -50,7 +50,7 @@ def pseudobulk(
     by
         Columns of ``obs``. Only groups that have cells are made.
     layer, units
-        As for :func:`sicmir.units.recognise`; of a ChunkedMatrix the matrix that it is of.
+        As for :func:`sicmir.matrices.units.recognise`; of a ChunkedMatrix the matrix that it is of.
     min_cells
         Groups of fewer cells are left out, at least 1.
     mode
@@ -79,7 +79,8 @@ def pseudobulk(
 
     Examples
     --------
-    >>> from sicmir import pseudobulk, toy_crosstalk
+    >>> from sicmir import pseudobulk
+    >>> from sicmir.synthetic import toy_crosstalk
     >>> cells, _, _ = toy_crosstalk.crosstalk_cells(n_donors=2, n_types=2, n_cells=25)
     >>> pools = pseudobulk.pseudobulk(cells, by=["donor", "cell_type"])
     >>> pools.obs["n_cells"].to_dict()
@@ -184,7 +185,8 @@ def subsample_mean(
 
     Examples
     --------
-    >>> from sicmir import pseudobulk, toy_crosstalk
+    >>> from sicmir import pseudobulk
+    >>> from sicmir.synthetic import toy_crosstalk
     >>> cells, _, _ = toy_crosstalk.crosstalk_cells(n_donors=2, n_types=2, n_cells=25)
     >>> draws = pseudobulk.subsample_mean(cells, k=10, n=3, by="cell_type")
     >>> draws.obs["draw"].tolist()

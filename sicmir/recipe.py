@@ -11,14 +11,15 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
-from sicmir import data, metrics, panel, splits
-from sicmir.baselines import CONTROLS
+from sicmir import data, metrics, panel
+from sicmir.benchmark.baselines import CONTROLS
+from sicmir.benchmark.evaluation import check_same_samples, detected_names
 from sicmir.errors import ParameterError
-from sicmir.evaluation import check_same_samples, detected_names
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning import splits
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.predictors import NetworkPredictor
+from sicmir.learning.training import NetworkRegressor
 from sicmir.model import Bundle, check_free
-from sicmir.predictors import NetworkPredictor
-from sicmir.training import NetworkRegressor
 
 CONTROLS_SHOWN = ("cohort-mean", "ridge")
 METHODS: dict[str, type[NetworkRegressor | MaskedKernelRidge]] = {
@@ -37,8 +38,8 @@ class Trained:
     bundle
         The model.
     history
-        Losses by epoch, see :class:`sicmir.training.NetworkRegressor`; None for the kernel method, which
-        has no epochs.
+        Losses by epoch, see :class:`sicmir.learning.training.NetworkRegressor`; None for the kernel method,
+        which has no epochs.
     test
         Rows (method, miRNA): metrics on donors that took part in neither training nor early stopping,
         for the model, called ``sicmir`` whatever its method, and the controls.
@@ -79,8 +80,8 @@ def train(
         Samples × genes, log2(x+1), and samples × miRNAs, log2(RPM+1), as :func:`sicmir.load_paired`
         gives them. miRNAs with RPM > 1 in at least half of the *training* samples are learnt.
     method
-        ``"network"``, see :class:`sicmir.training.NetworkRegressor`, or ``"kernel"``, see
-        :class:`sicmir.kernel.MaskedKernelRidge`.
+        ``"network"``, see :class:`sicmir.learning.training.NetworkRegressor`, or ``"kernel"``, see
+        :class:`sicmir.learning.kernel.MaskedKernelRidge`.
     test_fraction
         Share of the donors of each cohort kept for the test.
     seed
@@ -88,7 +89,7 @@ def train(
     min_coverage
         Smallest share of the landmarks that the data must measure, see :func:`sicmir.panel.align`.
     checkpoint, progress
-        As for :class:`sicmir.training.NetworkRegressor`; the kernel method has no use for them.
+        As for :class:`sicmir.learning.training.NetworkRegressor`; the kernel method has no use for them.
     **options
         Of the class of the method.
 

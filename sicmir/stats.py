@@ -3,7 +3,8 @@
 :func:`differential` and :func:`markers` take pseudobulks, one row a donor, cell type and condition. Cells of
 a donor are no replicates: a test that counts them finds differences where there are none (Squair 2021,
 doi 10.1038/s41467-021-25960-2; Zimmerman 2021, doi 10.1038/s41467-021-21038-1). Designs are laid out by
-:mod:`sicmir.design` and fitted by :mod:`sicmir.donor_fit`; :mod:`sicmir.moderated` moderates variances.
+:mod:`sicmir.donors.design` and fitted by :mod:`sicmir.donors.donor_fit`; :mod:`sicmir.donors.moderated`
+moderates variances.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from sicmir.design import Design, DonorRows, Pairing, compare, donor_rows
-from sicmir.donor_test import FEWEST_DONORS, effect_table
+from sicmir.donors.design import Design, DonorRows, Pairing, compare, donor_rows
+from sicmir.donors.donor_test import FEWEST_DONORS, effect_table
+from sicmir.donors.mirna_findings import check_fdr, describe, families, findings, with_findings
 from sicmir.errors import DataError, ParameterError
-from sicmir.mirna_findings import check_fdr, describe, families, findings, with_findings
 
 __all__ = ["differential", "families", "findings", "markers"]
 
@@ -64,8 +65,8 @@ def differential(
     ``unpaired``
         No donor has both: the two groups of donors are compared, with covariates. Tumours mostly differ
         more from each other than normal tissues do: the ratio of both SDs, common to all miRNAs of the cell
-        type (:func:`sicmir.donor_fit.spread_ratio`), weighs the groups. It is taken as 1 with fewer than 10
-        miRNAs.
+        type (:func:`sicmir.donors.donor_fit.spread_ratio`), weighs the groups. It is taken as 1 with fewer
+        than 10 miRNAs.
     ``mixed``
         Fewer donors have both than have one: generalised least squares, in which the two rows of a donor
         correlate by :math:`\rho`, common to all miRNAs of the cell type (Smyth 2005, doi
@@ -77,8 +78,8 @@ def differential(
         cannot be estimated, for want of two complete pairs, it is taken as 0, which overstates the error.
 
     Mixed designs take both conditions to vary alike. Variances of the miRNAs of one cell type are moderated
-    (:func:`sicmir.moderated.squeeze`) where 10 or more are tested, and p corrected over miRNAs and cell types
-    together.
+    (:func:`sicmir.donors.moderated.squeeze`) where 10 or more are tested, and p corrected over miRNAs and
+    cell types together.
 
     **Predicted miRNAs** (layers ``lower`` and ``upper``) are tested just as measured ones. Such a p speaks of
     the predictions, that is of the landmark genes as the model reads them, and not of miRNA molecules.
@@ -100,7 +101,7 @@ def differential(
     covariates
         Columns of ``obs``: numbers enter linearly, text and categories as indicators.
     paired
-        "auto" chooses in each cell type (:func:`sicmir.design.compare`); "paired" leaves out donors with one
+        "auto" chooses in each cell type (``design.compare``); "paired" leaves out donors with one
         condition.
     min_donors
         Fewest donors of each condition (pairs in a paired design), at least 3, with the miRNA measured, that
@@ -132,7 +133,7 @@ def differential(
     DataError
         If a column is absent or has gaps, a condition has no sample, no cell type has donors to compare, or
         condition and covariates are confounded in every cell type; also as for
-        :func:`sicmir.design.donor_rows`.
+        :func:`sicmir.donors.design.donor_rows`.
     PanelError
         If mature miRNAs and stem-loops are mixed.
     ParameterError
@@ -140,7 +141,8 @@ def differential(
 
     Examples
     --------
-    >>> from sicmir import stats, toy_cells
+    >>> from sicmir import stats
+    >>> from sicmir.synthetic import toy_cells
     >>> cells = toy_cells.donor_cells(n_donors=12, n_cell_types=1, effect=2.0, n_changed=6, seed=1)
     >>> table = stats.differential(cells, "condition", "tumour", "normal")
     >>> int(table["finding"].sum()), table["design"].unique().tolist()
@@ -222,7 +224,8 @@ def markers(
 
     Examples
     --------
-    >>> from sicmir import stats, toy_cells
+    >>> from sicmir import stats
+    >>> from sicmir.synthetic import toy_cells
     >>> cells = toy_cells.donor_cells(n_donors=8, n_cell_types=3, marker_effect=2.0, seed=1)
     >>> table = stats.markers(cells)
     >>> table.groupby("cell_type", observed=True)["finding"].sum().tolist()

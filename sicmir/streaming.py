@@ -11,17 +11,18 @@ from typing import Literal, NamedTuple
 from anndata import AnnData
 from tqdm import tqdm
 
-from sicmir import __version__, cluster, paths, result_files
-from sicmir.cell_store import CellStore
+from sicmir import __version__, paths
+from sicmir.engine.file_input import open_input
+from sicmir.engine.prediction_record import described, summary
 from sicmir.errors import ParameterError, ReadError
-from sicmir.file_input import open_input
-from sicmir.group_summary import GroupSummary
 from sicmir.model import Bundle, load_model
-from sicmir.part_folder import PartFolder, part_folder
 from sicmir.prediction import Block
-from sicmir.prediction_record import described, summary
-from sicmir.row_work import Work
-from sicmir.storable import storable_obs
+from sicmir.streams import cluster, result_files
+from sicmir.streams.cell_store import CellStore
+from sicmir.streams.group_summary import GroupSummary
+from sicmir.streams.part_folder import PartFolder, part_folder
+from sicmir.streams.row_work import Work
+from sicmir.streams.storable import storable_obs
 
 CHUNK = 4000
 """Rows of a chunk: what is read, predicted and written at a time, and what a killed run loses at most."""
@@ -74,7 +75,7 @@ def predict_file(
         Samples or cells × genes: ``.h5ad``, ``.zarr``, a 10x folder or ``.h5``, ``.loom``, ``.gct``,
         ``.gctx``, ``.csv``, ``.tsv``.
     out
-        ``.h5ad``, ``.zarr``, ``.parquet`` or ``.csv``, see :func:`sicmir.result_files.write`.
+        ``.h5ad``, ``.zarr``, ``.parquet`` or ``.csv``, see :func:`sicmir.streams.result_files.write`.
     model, layer, units, gene_key, min_coverage, abstain
         As for :func:`sicmir.prediction.predict`.
     transform

@@ -1,10 +1,10 @@
 """How far the predictions of each miRNA can be trusted: one table, joined from measured figures, and a grade.
 
 Nothing is computed from expression here but :func:`expression_summary`; the figures come from
-:func:`sicmir.metrics.per_mirna` and :mod:`sicmir.conformal`. The grade is a rule fixed beforehand. It asks
-for a correlation within cohorts, which cohort means cannot give, of samples whose cohort was trained on and
-of samples whose cohort was not. A cohort holds its normal samples, so that the difference between tumour and
-normal is part of what is graded; ``within_condition_r`` tells what is left without it.
+:func:`sicmir.metrics.per_mirna` and :mod:`sicmir.learning.conformal`. The grade is a rule fixed beforehand.
+It asks for a correlation within cohorts, which cohort means cannot give, of samples whose cohort was trained
+on and of samples whose cohort was not. A cohort holds its normal samples, so that the difference between
+tumour and normal is part of what is graded; ``within_condition_r`` tells what is left without it.
 """
 
 from __future__ import annotations
@@ -138,9 +138,9 @@ def trust_table(
     single_cell
         Columns ``single_cell_r`` and ``n_cell_types``.
     half_widths
-        As :func:`sicmir.conformal.half_widths` gives them.
+        As :func:`sicmir.learning.conformal.half_widths` gives them.
     coverage
-        As :func:`sicmir.interval_coverage.coverage` gives it without cohorts.
+        As :func:`sicmir.benchmark.interval_coverage.coverage` gives it without cohorts.
 
     Returns
     -------

@@ -19,7 +19,7 @@ import small_model as small
 from scipy import sparse
 from scipy.io import mmwrite
 
-from sicmir.units import judged_rows
+from sicmir.matrices.units import judged_rows
 
 N_CELLS = 8
 

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from sicmir import conformal, panel, toy
-from sicmir.domain import Domain
-from sicmir.kernel import MaskedKernelRidge
+from sicmir import panel, toy
+from sicmir.learning import conformal
+from sicmir.learning.domain import Domain
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.rescale import Rescale
+from sicmir.matrices.units import TRAINING_TOTAL
 from sicmir.model import Bundle
-from sicmir.rescale import Rescale
-from sicmir.units import TRAINING_TOTAL
 
 N_GENES, N_MIRNAS = 6000, 24
 LANDMARKS = panel.landmarks()["symbol"].tolist()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sicmir import arrays
 from sicmir.errors import BundleError
+from sicmir.learning import arrays
 
 ARRAYS = {
     "a.scalar": np.asarray(3),

@@ -389,7 +389,7 @@ def test_two_writers_at_once(processes, folder):
 
 
 def test_a_data_set_that_another_process_adds_is_told(folder):
-    from sicmir.part_folder import PartFolder
+    from sicmir.streams.part_folder import PartFolder
 
     with (
         PartFolder(store.partition(folder, "two"), {"x": "y"}),

@@ -11,7 +11,8 @@ import small_model as small
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from sicmir import cli, manual
+from sicmir import cli
+from sicmir.publishing import manual
 
 COMMANDS = manual.commands(get_command(cli.app))
 

@@ -23,8 +23,8 @@ from sicmir.atlas.links import network as links
 from sicmir.atlas.query import TRUST_COLUMNS, Atlas
 from sicmir.atlas.summaries import with_errors
 from sicmir.atlas.tables import write_table
+from sicmir.donors.mirna_findings import adjusted
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.mirna_findings import adjusted
 
 MIRNA = "toy-miR-002"
 

@@ -11,9 +11,10 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from scipy.stats import spearmanr
 
-from sicmir import cell_references, data, panel, paths
+from sicmir import data, panel, paths
 from sicmir.atlas import agreement, at_hand, figures, labels, study
 from sicmir.atlas.query import Atlas
+from sicmir.cells import cell_references
 from sicmir.errors import DataError, UnreachableError
 
 NOTEBOOK = paths.project() / "notebooks" / "40_atlas.ipynb"

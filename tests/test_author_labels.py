@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import author_labels, tumour_sets, tumour_study
+from sicmir.chapters.pancreas import author_labels, tumour_sets, tumour_study
 from sicmir.errors import DataError, ParameterError
 
 TO_CLUSTER = {"tumour": "0", "T": "1", "myeloid": "2"}

@@ -4,10 +4,12 @@ import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import GroupKFold
 
-from sicmir import baselines, metrics, splits
+from sicmir import metrics
+from sicmir.benchmark import baselines
 from sicmir.errors import DataError, ParameterError
-from sicmir.methods import Method, cross_predict
-from sicmir.splits import Split
+from sicmir.learning import splits
+from sicmir.learning.methods import Method, cross_predict
+from sicmir.learning.splits import Split
 
 CONTROLS = baselines.CONTROLS
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import sicmir
 from sicmir import panel
-from sicmir.imputation import Z_LIMIT
+from sicmir.learning.imputation import Z_LIMIT
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

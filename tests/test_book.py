@@ -8,14 +8,15 @@ import yaml
 from bs4 import BeautifulSoup
 from miniature import MANIFEST, notebook, pretend, project
 
-from sicmir import book, pages, paths, runner
+from sicmir import paths
 from sicmir.data.manifest import Manifest
 from sicmir.errors import PageError, UnreachableError
+from sicmir.publishing import book, pages, runner
 
 SHOWN = """\
 import anndata as ad, numpy as np
 from myst_nb import glue
-from sicmir import report
+from sicmir.publishing import report
 toy = ad.AnnData(np.zeros((2, 2)))
 toy.uns["sicmir"] = {"dataset": "toy", "synthetic": True}
 glue("answer", 0.7512 + seed, display=False)

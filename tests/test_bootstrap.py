@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from sicmir import metrics
-from sicmir.bootstrap import bootstrap_median
+from sicmir.donors.bootstrap import bootstrap_median
 from sicmir.errors import DataError, ParameterError
 
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from sicmir import by_cohort
-from sicmir.comparison import Comparison
+from sicmir.benchmark import by_cohort
+from sicmir.benchmark.comparison import Comparison
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from sicmir import calibration
+from sicmir.chapters.statistics import calibration
 from sicmir.errors import ParameterError
 
 SOUND = [name for name, trial in calibration.TRIALS.items() if trial.sound]

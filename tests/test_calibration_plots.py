@@ -3,7 +3,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import calibration, calibration_plots, stats, toy_cells
+from sicmir import stats
+from sicmir.chapters.statistics import calibration, calibration_plots
+from sicmir.synthetic import toy_cells
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from sicmir.cell_agreement import between_cell_types, compare, over_cell_types
+from sicmir.cells.cell_agreement import between_cell_types, compare, over_cell_types
 from sicmir.errors import DataError, ParameterError
 
 SOURCES = ["s1"] * 6 + ["s2"] * 5 + ["s3"]

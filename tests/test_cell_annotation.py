@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sicmir import cell_annotation
+from sicmir.cells import cell_annotation
 from sicmir.errors import DataError, ParameterError
 
 MARKERS = {f"type {t}": tuple(f"M{t}{i}" for i in range(4)) for t in "ABC"}

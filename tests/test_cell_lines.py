@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import cell_lines, metrics
+from sicmir import metrics
+from sicmir.chapters.single_cells import cell_lines
 from sicmir.errors import UnreachableError
 
 

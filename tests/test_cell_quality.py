@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sicmir import cell_quality
+from sicmir.cells import cell_quality
 from sicmir.errors import DataError, ParameterError
 
 GENES = ["EPCAM", "KRT8", "MT-ND1", "HBB", "HBEGF", "MTOR"]

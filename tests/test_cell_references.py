@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import cell_references, data, panel
-from sicmir.cell_references import MATCHES, load_cell_types, matches
-from sicmir.cell_types import as_stem_loops, cell_type_labels
+from sicmir import data, panel
+from sicmir.cells import cell_references
+from sicmir.cells.cell_references import MATCHES, load_cell_types, matches
+from sicmir.cells.cell_types import as_stem_loops, cell_type_labels
 from sicmir.errors import DataError, UnreachableError
 
 GENES = panel.landmarks()["symbol"].tolist()

@@ -7,8 +7,8 @@ from scipy import sparse
 from scipy.stats import binom
 from small_cells import bundle, cells
 
-from sicmir import cell_robustness as robustness
 from sicmir import prediction
+from sicmir.cells import cell_robustness as robustness
 from sicmir.errors import DataError, ParameterError
 from sicmir.pseudobulk import pseudobulk
 

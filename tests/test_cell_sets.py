@@ -9,8 +9,10 @@ import pytest
 from scipy import sparse
 from small_cells import bundle, cells
 
-from sicmir import cell_sets, data, toy_counts
+from sicmir import data
+from sicmir.chapters.single_cells import cell_sets
 from sicmir.errors import DataError, ManifestError, UnreachableError
+from sicmir.synthetic import toy_counts
 
 
 @pytest.fixture

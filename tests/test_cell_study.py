@@ -7,9 +7,11 @@ import pytest
 from small_cells import bundle, cells
 from small_model import halves, pair
 
-from sicmir import cell_plots, cell_robustness, cell_study, cell_validation, panel, pool_table, prediction
-from sicmir.cell_sets import Reference
-from sicmir.cell_types import pool_cells
+from sicmir import panel, prediction
+from sicmir.cells import cell_plots, cell_robustness, cell_validation, pool_table
+from sicmir.cells.cell_types import pool_cells
+from sicmir.chapters.single_cells import cell_study
+from sicmir.chapters.single_cells.cell_sets import Reference
 
 
 @pytest.fixture(scope="module")

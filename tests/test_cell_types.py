@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from sicmir import panel
-from sicmir.cell_types import as_stem_loops, pair_cell_types, pool_cells
+from sicmir.cells.cell_types import as_stem_loops, pair_cell_types, pool_cells
 from sicmir.errors import DataError, PanelError, ParameterError
 
 TYPES = ["neuron", "glia", "neuron", "glia", "glia", "blood"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, rankdata, spearmanr
 
-from sicmir import cell_validation as validation
+from sicmir.cells import cell_validation as validation
 from sicmir.errors import DataError
 
 TYPES = ["A", "B", "C", "D"]

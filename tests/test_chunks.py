@@ -11,7 +11,7 @@ from sicmir.data import chunks, column_store
 from sicmir.data.backed import open_backed
 from sicmir.data.chunks import ChunkedMatrix, preview
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.units import recognise
+from sicmir.matrices.units import recognise
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:.*zarr v3")
 N_CELLS, N_GENES = 137, 41

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from sicmir import claims, panel, report
+from sicmir import panel
+from sicmir.chapters import claims
 from sicmir.errors import DataError, ParameterError
+from sicmir.publishing import report
 
 HEADER = ",".join(claims.COLUMNS)
 LINE = "30_hcc,hsa-miR-21-5p,up,tumour against normal,higher,Li 2016,10.1007/s10620-016-4156-8"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import small_model as small
 
-from sicmir import cluster
 from sicmir.errors import BundleError, ClusterError, DataError, ParameterError
 from sicmir.streaming import CellStore, predict_file
+from sicmir.streams import cluster
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:.*zarr v3")
 
@@ -78,7 +78,7 @@ def test_errors_of_workers_are_those_of_one_process(cells, model, two_workers, t
     adata = ad.read_h5ad(cells)
     adata.X[30, 5] = np.inf
     adata.write_h5ad(tmp_path / "wrong.h5ad")
-    monkeypatch.setattr("sicmir.units.judged_rows", lambda n, of=0: np.arange(min(n, 4)))
+    monkeypatch.setattr("sicmir.matrices.units.judged_rows", lambda n, of=0: np.arange(min(n, 4)))
     monkeypatch.setattr("sicmir.data.chunks.judged_rows", lambda n, of=0: np.arange(4))
     options = {"chunk_size": 9, "scheduler": two_workers.scheduler_address}
     with pytest.raises(DataError, match="rows 27 to 33: X holds infinite values"):

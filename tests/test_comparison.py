@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from sicmir import splits
-from sicmir.comparison import POOLED, WITHIN, WITHIN_CONDITION, WITHIN_FOLD, Comparison
+from sicmir.benchmark.comparison import POOLED, WITHIN, WITHIN_CONDITION, WITHIN_FOLD, Comparison
+from sicmir.learning import splits
 
 N, GENES = 120, ["a", "b", "c", "d"]
 

@@ -8,9 +8,9 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sicmir import conformal
-from sicmir import interval_coverage as coverages
+from sicmir.benchmark import interval_coverage as coverages
 from sicmir.errors import DataError, ParameterError
+from sicmir.learning import conformal
 
 
 def frame(values, prefix="s"):

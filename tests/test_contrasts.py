@@ -4,7 +4,8 @@ import pytest
 from scipy.stats import spearmanr, ttest_ind, ttest_rel
 
 import sicmir
-from sicmir import contrasts, evaluation
+from sicmir.benchmark import evaluation
+from sicmir.donors import contrasts
 from sicmir.errors import DataError, ParameterError
 
 

@@ -11,10 +11,11 @@ from miniature import notebook, project
 from test_fetch import file_entry
 
 import sicmir
-from sicmir import evaluation, paths, toy
+from sicmir import paths, toy
+from sicmir.benchmark import evaluation
 from sicmir.data import readers
-from sicmir.pages import declared
-from sicmir.runner import run_page
+from sicmir.publishing.pages import declared
+from sicmir.publishing.runner import run_page
 
 
 @pytest.fixture(scope="module")

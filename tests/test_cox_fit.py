@@ -7,7 +7,8 @@ from leukaemia import GIVEN_PLACEBO, RELAPSE, WEEKS
 from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 
-from sicmir import cox_fit, toy_cells
+from sicmir.donors import cox_fit
+from sicmir.synthetic import toy_cells
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,21 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from sicmir import (
+from sicmir import panel
+from sicmir.chapters.pituitary import (
     animal_controls,
     cross_species,
-    effect_agreement,
-    orthologues,
-    panel,
     pituitary_headline,
     pituitary_plots,
     pituitary_sets,
     pituitary_study,
 )
-from sicmir.animal_controls import ANIMALS, GENES, HALVES
-from sicmir.cross_species import MODEL
+from sicmir.chapters.pituitary.animal_controls import ANIMALS, GENES, HALVES
+from sicmir.chapters.pituitary.cross_species import MODEL
+from sicmir.chapters.pituitary.low_coverage import WHOLE
+from sicmir.donors import effect_agreement
 from sicmir.errors import DataError
-from sicmir.low_coverage import WHOLE
+from sicmir.names import orthologues
 
 AGES = {"condition_key": "age", "case": "32", "reference": "12"}
 

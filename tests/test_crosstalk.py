@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sicmir import ev
-from sicmir.crosstalk import ablation, crosstalk, summarise_pairs
-from sicmir.crosstalk_permutation import permute, sides
-from sicmir.crosstalk_table import add_p, pairs_of, score_table
-from sicmir.crosstalk_terms import TERMS
 from sicmir.errors import DataError, ParameterError
-from sicmir.toy_crosstalk import PLANTED, crosstalk_cells
+from sicmir.synthetic.toy_crosstalk import PLANTED, crosstalk_cells
+from sicmir.vesicles import ev
+from sicmir.vesicles.crosstalk import ablation, crosstalk, summarise_pairs
+from sicmir.vesicles.crosstalk_permutation import permute, sides
+from sicmir.vesicles.crosstalk_table import add_p, pairs_of, score_table
+from sicmir.vesicles.crosstalk_terms import TERMS
 
 KEYS = ["sender", "receiver", "mirna"]
 BIOGENESIS, RISC, LANDMARKS = ["RAB11A", "TSG101", "SDCBP"], ["AGO2", "DICER1"], ["PSME1", "ATF1"]

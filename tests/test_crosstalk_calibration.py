@@ -5,11 +5,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sicmir.crosstalk import crosstalk
-from sicmir.crosstalk_calibration import NULLS, auroc, false_positives, recovery, term_ablation
-from sicmir.crosstalk_terms import TERMS
+from sicmir.chapters.statistics.crosstalk_calibration import (
+    NULLS,
+    auroc,
+    false_positives,
+    recovery,
+    term_ablation,
+)
 from sicmir.errors import ParameterError
-from sicmir.toy_crosstalk import crosstalk_cells
+from sicmir.synthetic.toy_crosstalk import crosstalk_cells
+from sicmir.vesicles.crosstalk import crosstalk
+from sicmir.vesicles.crosstalk_terms import TERMS
 
 SMALL = {"n_cells": 10, "n_mirnas": 16, "n_genes": 500, "n_targets": 20}
 

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import ev, panel
-from sicmir.crosstalk import crosstalk
-from sicmir.crosstalk_mirna import pool_mirna, trust_weights
+from sicmir import panel
 from sicmir.errors import DataError, PanelError, ParameterError
-from sicmir.toy_crosstalk import crosstalk_cells
+from sicmir.synthetic.toy_crosstalk import crosstalk_cells
+from sicmir.vesicles import ev
+from sicmir.vesicles.crosstalk import crosstalk
+from sicmir.vesicles.crosstalk_mirna import pool_mirna, trust_weights
 
 
 @pytest.fixture(scope="module")

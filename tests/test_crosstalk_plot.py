@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch, Wedge
 
-from sicmir import crosstalk_plot
 from sicmir.errors import DataError, ParameterError
+from sicmir.vesicles import crosstalk_plot
 
 mpl.use("Agg")
 

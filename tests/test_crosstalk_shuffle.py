@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import crosstalk_shuffle
-from sicmir.crosstalk import crosstalk
-from sicmir.toy_crosstalk import crosstalk_cells
+from sicmir.synthetic.toy_crosstalk import crosstalk_cells
+from sicmir.vesicles import crosstalk_shuffle
+from sicmir.vesicles.crosstalk import crosstalk
 
 KEYS = ["donor", "cell_type"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from statsmodels.duration.hazard_regression import PHReg
 
-from sicmir import toy_cells
-from sicmir.cut_off import cut_off, log_rank_scores
+from sicmir.donors.cut_off import cut_off, log_rank_scores
+from sicmir.donors.survival_curves import log_rank
 from sicmir.errors import DataError, ParameterError
-from sicmir.survival_curves import log_rank
+from sicmir.synthetic import toy_cells
 
 
 def drawn(n, log_hazard=0.0, seed=0):

@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
-from sicmir import stats, toy_cells
-from sicmir.differential_check import against_paired_t, predicted_against_measured
+from sicmir import stats
+from sicmir.donors.differential_check import against_paired_t, predicted_against_measured
 from sicmir.errors import DataError, ParameterError
 from sicmir.metrics import detected
+from sicmir.synthetic import toy_cells
 
 CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
 

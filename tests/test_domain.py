@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 import sicmir
-from sicmir.domain import MIN_GENES, RATES, Domain, _false_alarms, _threshold
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.rescale import Rescale
-from sicmir.splits import holdout
+from sicmir.learning.domain import MIN_GENES, RATES, Domain, _false_alarms, _threshold
+from sicmir.learning.rescale import Rescale
+from sicmir.learning.splits import holdout
 
 N_GENES = 240
 N_DONORS = 200

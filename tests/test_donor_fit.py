@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from sicmir import donor_fit
+from sicmir.donors import donor_fit
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from anndata import AnnData
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from sicmir import contrasts, effect_agreement, stats
+from sicmir import stats
+from sicmir.donors import contrasts, effect_agreement
 from sicmir.errors import DataError, ParameterError
 
 CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}

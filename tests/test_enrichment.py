@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
-from sicmir import enrichment
 from sicmir.errors import DataError, ParameterError, UnreachableError
+from sicmir.networks import enrichment
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from sicmir import ev, panel
+from sicmir import panel
 from sicmir.data.manifest import load_manifest
 from sicmir.data.parsed import read_entry
 from sicmir.errors import ParameterError, UnreachableError
-from sicmir.gene_symbols import current_symbols
+from sicmir.names.gene_symbols import current_symbols
+from sicmir.vesicles import ev
 
 
 def test_genes_are_current_and_of_one_set_each():

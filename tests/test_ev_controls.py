@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from sicmir import ev_controls
 from sicmir.errors import DataError, ParameterError
+from sicmir.vesicles import ev_controls
 
 
 def drawn(n=60, n_positive=15, shift=0.0, seed=0):

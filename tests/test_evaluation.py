@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import evaluation, panel
-from sicmir.baselines import Ridge
+from sicmir import panel
+from sicmir.benchmark import evaluation
+from sicmir.benchmark.baselines import Ridge
 from sicmir.errors import DataError, ParameterError
-from sicmir.methods import Method
-from sicmir.training import NetworkRegressor
+from sicmir.learning.methods import Method
+from sicmir.learning.training import NetworkRegressor
 
 
 @pytest.fixture(scope="module", autouse=True)

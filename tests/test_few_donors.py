@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import few_donors, tumour_plots
+from sicmir.chapters.pancreas import tumour_plots
+from sicmir.donors import few_donors
 from sicmir.errors import DataError, ParameterError
 
 

@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 from data_files import dataset, file_entry, write_manifest
 
-from sicmir import full_run, load_model, metrics, paths, stored_run, toy
+from sicmir import load_model, metrics, paths, toy
+from sicmir.benchmark.domain_check import DAMAGES, flag_rates
+from sicmir.benchmark.transfer import cohort_sensitivity, transfer
+from sicmir.chapters.benchmark import full_run, stored_run
 from sicmir.data import collection
 from sicmir.data.demo import load_demo
 from sicmir.data.whole_genes import load_genes
-from sicmir.domain_check import DAMAGES, flag_rates
 from sicmir.errors import DataError, ReadError
-from sicmir.gene_names import landmarks
-from sicmir.splits import holdout
-from sicmir.transfer import cohort_sensitivity, transfer
+from sicmir.learning.splits import holdout
+from sicmir.names.gene_names import landmarks
 
 
 def write_set(folder, mrna, mirna):

@@ -1,9 +1,9 @@
 import pytest
 
-from sicmir import gene_symbols
 from sicmir.errors import PanelError, ParameterError
-from sicmir.gene_names import landmarks
-from sicmir.gene_symbols import current_symbols, landmark_symbols
+from sicmir.names import gene_symbols
+from sicmir.names.gene_names import landmarks
+from sicmir.names.gene_symbols import current_symbols, landmark_symbols
 
 
 def test_names_of_every_kind_become_current_symbols():

@@ -10,22 +10,19 @@ from papermill.parameterize import parameterize_notebook
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from sicmir import (
-    cell_sets,
-    crosstalk,
-    data,
-    ev,
-    ev_controls,
+from sicmir import data, paths
+from sicmir.chapters import study_effect
+from sicmir.chapters.glioblastoma import (
     glioma_controls,
     glioma_headline,
     glioma_plots,
     glioma_sets,
     glioma_study,
-    paths,
     published_cells,
-    study_effect,
 )
+from sicmir.chapters.single_cells import cell_sets
 from sicmir.errors import DataError, ParameterError, UnreachableError
+from sicmir.vesicles import crosstalk, ev, ev_controls
 
 NOTEBOOK = paths.project() / "notebooks" / "33_glioblastoma.ipynb"
 KEYS = ["sender", "receiver", "mirna"]

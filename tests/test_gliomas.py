@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sicmir.data import gliomas, load, read
 from sicmir.errors import DataError, ReadError, UnreachableError
-from sicmir.units import recognise
+from sicmir.matrices.units import recognise
 
 
 def test_a_sparse_matrix_that_is_no_counts(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sicmir.group_summary import Moments
+from sicmir.streams.group_summary import Moments
 
 
 @pytest.mark.parametrize("mean", [0, 1e7])

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import held_out, pair_sets, panel, paths, shipping
+from sicmir import panel, paths
+from sicmir.benchmark import held_out, shipping
+from sicmir.chapters.pairs import pair_sets
 from sicmir.errors import DataError
 
 

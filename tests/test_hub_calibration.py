@@ -1,6 +1,6 @@
 import pytest
 
-from sicmir import hub_calibration as calibration
+from sicmir.chapters.statistics import hub_calibration as calibration
 
 
 def test_a_circular_network_is_full_and_one_outside_the_inputs_is_empty():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from sicmir.hub_null import DAMPING, TargetSets, permutation_p
+from sicmir.networks.hub_null import DAMPING, TargetSets, permutation_p
 
 
 def small_sets(seed=0):

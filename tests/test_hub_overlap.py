@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sicmir import hub_overlap, hubs, toy_network
 from sicmir.errors import DataError, ParameterError
+from sicmir.networks import hub_overlap, hubs
+from sicmir.synthetic import toy_network
 
 QUICK = {"n_permutations": 99, "progress": False, "top": 8, "min_grade": ""}
 

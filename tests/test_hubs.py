@@ -5,10 +5,11 @@ import statsmodels.api as sm
 from scipy.stats import false_discovery_control
 from sklearn.metrics import roc_auc_score
 
-from sicmir import network, panel
+from sicmir import panel
 from sicmir.errors import DataError, ParameterError
-from sicmir.hubs import hubs
-from sicmir.toy_network import planted_network, unrelated
+from sicmir.networks import network
+from sicmir.networks.hubs import hubs
+from sicmir.synthetic.toy_network import planted_network, unrelated
 
 FEW = {"n_permutations": 99, "n_bootstraps": 0, "progress": False}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.imputation import GaussianImputer
+from sicmir.learning.imputation import GaussianImputer
 
 
 def low_rank(n, seed=0, n_genes=30, rank=3):

@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from sicmir import inference
-from sicmir.architecture import SicmirNetwork
-from sicmir.conditional import ConditionalGaussian
+from sicmir.engine import inference
+from sicmir.engine.inference_domain import FastDomain
+from sicmir.engine.inference_kernel import FastKernel
+from sicmir.engine.inference_network import FoldedNetwork
+from sicmir.engine.inference_rank import FastRank
+from sicmir.engine.scratch import Scratch
 from sicmir.errors import DataError, ParameterError
-from sicmir.inference_domain import FastDomain
-from sicmir.inference_kernel import FastKernel
-from sicmir.inference_network import FoldedNetwork
-from sicmir.inference_rank import FastRank
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning.architecture import SicmirNetwork
+from sicmir.learning.conditional import ConditionalGaussian
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.predictors import NetworkPredictor
+from sicmir.matrices.normalise import InputTransform
 from sicmir.model import load_model
-from sicmir.normalise import InputTransform
 from sicmir.prediction import Block, predict_block
-from sicmir.predictors import NetworkPredictor
-from sicmir.scratch import Scratch
 from sicmir.threads import in_threads, prediction_threads
 
 

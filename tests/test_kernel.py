@@ -8,10 +8,11 @@ from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge
 
 import sicmir
-from sicmir import metrics, splits
+from sicmir import metrics
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.kernel import MaskedKernelRidge
-from sicmir.methods import Method, cross_predict
+from sicmir.learning import splits
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.methods import Method, cross_predict
 
 METHOD = Method("kernel", "", frozenset(), lambda seed: MaskedKernelRidge())
 

@@ -6,12 +6,12 @@ import pytest
 
 import sicmir
 from sicmir import metrics
-from sicmir.baselines import CohortMean, Ridge
+from sicmir.benchmark.baselines import CohortMean, Ridge
+from sicmir.benchmark.learning_curve import cohort_curve, donor_curve
 from sicmir.errors import DataError, ParameterError
-from sicmir.kernel import MaskedKernelRidge
-from sicmir.learning_curve import cohort_curve, donor_curve
-from sicmir.methods import Method, cross_predict
-from sicmir.splits import Split, donor_folds, leave_one_cohort_out
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.methods import Method, cross_predict
+from sicmir.learning.splits import Split, donor_folds, leave_one_cohort_out
 
 
 @pytest.fixture(scope="module")

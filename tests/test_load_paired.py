@@ -18,9 +18,10 @@ from data_files import (
 )
 
 import sicmir.data
-from sicmir import paths, report, toy
+from sicmir import paths, toy
 from sicmir.data import describe, load, load_paired
 from sicmir.errors import DataError, ManifestError, ParameterError, ReadError, UnreachableError
+from sicmir.publishing import report
 
 OBS = ["sample", "donor", "cohort", "condition", "sample_type", "dataset"]
 

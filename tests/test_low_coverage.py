@@ -8,9 +8,11 @@ from scipy.stats import spearmanr
 from small_cells import bundle
 from small_model import pair, samples
 
-from sicmir import held_out, low_coverage, panel, pituitary_headline, pituitary_plots
+from sicmir import panel
+from sicmir.benchmark import held_out
+from sicmir.chapters.pituitary import low_coverage, pituitary_headline, pituitary_plots
+from sicmir.chapters.pituitary.low_coverage import CHOSEN, FLOORED, GAPS, RANDOM, WHOLE
 from sicmir.errors import ParameterError
-from sicmir.low_coverage import CHOSEN, FLOORED, GAPS, RANDOM, WHOLE
 
 LANDMARKS = panel.landmarks()["symbol"].tolist()
 

@@ -19,11 +19,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import sicmir
-from sicmir import cli, manual, paths
+from sicmir import cli, paths
+from sicmir.publishing import manual
 
 NAMES = [name for names in manual.FUNCTIONS.values() for name in names]
 COMMANDS = manual.commands(get_command(cli.app))
-MODULES = ("panel", "stats", "survival", "crosstalk")
+MODULES = ("panel", "stats", "donors.survival", "vesicles.crosstalk")
 
 
 def function(name):

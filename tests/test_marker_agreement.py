@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import mannwhitneyu
 
-from sicmir import marker_agreement, tumour_plots
+from sicmir.cells import marker_agreement
+from sicmir.chapters.pancreas import tumour_plots
 from sicmir.errors import DataError
 
 TYPES = ("a", "b", "c")

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from sicmir.errors import DataError
-from sicmir.matched_genes import MIN_IN_BIN, N_CLASSES, gene_bins, matched_z, n_comparable
+from sicmir.networks.matched_genes import MIN_IN_BIN, N_CLASSES, gene_bins, matched_z, n_comparable
 
 
 @pytest.fixture

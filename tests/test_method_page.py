@@ -2,7 +2,9 @@
 
 import re
 
-from sicmir import domain, paths, shipping, trust
+from sicmir import paths, trust
+from sicmir.benchmark import shipping
+from sicmir.learning import domain
 
 
 def test_grades_and_rates_are_those_of_the_package():

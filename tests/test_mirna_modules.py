@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from sicmir import mirna_modules, network, toy_network
 from sicmir.errors import DataError
+from sicmir.networks import mirna_modules, network
+from sicmir.synthetic import toy_network
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import safetensors.numpy
 import torch
 
 from sicmir import model
-from sicmir.architecture import SicmirNetwork
 from sicmir.errors import BundleError, DataError
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning.architecture import SicmirNetwork
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.predictors import NetworkPredictor
+from sicmir.learning.rescale import Rescale
+from sicmir.matrices.normalise import InputTransform
 from sicmir.model import Bundle, load_model
-from sicmir.normalise import InputTransform
-from sicmir.predictors import NetworkPredictor
-from sicmir.rescale import Rescale
 
 FILES = ("weights.safetensors", "model.json", "trust.csv")
 MIRNAS = ["hsa-miR-1", "hsa-miR-2", "hsa-miR-3"]
@@ -177,7 +177,7 @@ class Domain:
 
 
 def test_a_domain_travels_in_the_weights_file(bundle, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sicmir.domain", SimpleNamespace(Domain=Domain))
+    monkeypatch.setitem(sys.modules, "sicmir.learning.domain", SimpleNamespace(Domain=Domain))
     with_domain = replace(bundle, domain=Domain(np.float32([0.1, 0.2]), 2.5))
     loaded = load_model(with_domain.save(tmp_path / "a")).domain
     np.testing.assert_array_equal(loaded.centre, np.float32([0.1, 0.2]))

@@ -5,8 +5,8 @@ from scipy.special import digamma, polygamma
 from scipy.stats import kstest
 from scipy.stats import t as student
 
+from sicmir.donors.moderated import moderated_t, squeeze
 from sicmir.errors import DataError
-from sicmir.moderated import moderated_t, squeeze
 
 
 def drawn(n, prior_df, prior_variance, df, seed=0):

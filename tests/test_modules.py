@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sicmir.errors import DataError, ParameterError
-from sicmir.modules import _shuffled, modules
+from sicmir.networks.modules import _shuffled, modules
 
 
 def blocks(n_blocks, inside=0.8, outside=0.02, seed=0):

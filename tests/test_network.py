@@ -7,10 +7,11 @@ import statsmodels.api as sm
 from scipy import sparse
 from scipy.stats import false_discovery_control
 
-from sicmir import network, toy
+from sicmir import toy
+from sicmir.donors.partial_correlation import MIN_DF
 from sicmir.errors import DataError, PanelError, ParameterError
-from sicmir.network_input import profiles
-from sicmir.partial_correlation import MIN_DF
+from sicmir.networks import network
+from sicmir.networks.network_input import profiles
 
 
 @pytest.fixture(scope="module")

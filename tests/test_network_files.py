@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.network_files import FORMATS, read_network, write_network
+from sicmir.networks.network_files import FORMATS, read_network, write_network
 
 
 @pytest.fixture

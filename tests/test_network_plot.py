@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sicmir import network_plot
 from sicmir.errors import DataError, ParameterError
+from sicmir.networks import network_plot
 
 mpl.use("Agg")
 

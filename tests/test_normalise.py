@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.normalise import InputTransform
+from sicmir.matrices.normalise import InputTransform
 
 NAMES = ("frozen", "rank", "cohort")
 

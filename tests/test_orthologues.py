@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import orthologues, panel
+from sicmir import panel
 from sicmir.errors import PanelError
+from sicmir.names import orthologues
 
 
 def test_the_table_of_genes_is_one_to_one():

@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
-from sicmir import outcome_sets, pair_sets, survival
+from sicmir.chapters.pairs import pair_sets
+from sicmir.chapters.statistics import outcome_sets
+from sicmir.donors import survival
 from sicmir.errors import DataError, UnreachableError
 
 

@@ -2,8 +2,8 @@ import nbformat
 import pytest
 from miniature import PARAMETERS, notebook, project
 
-from sicmir import pages
 from sicmir.errors import PageError, ParameterError
+from sicmir.publishing import pages
 
 
 @pytest.fixture

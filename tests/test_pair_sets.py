@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import data, pair_sets, panel
+from sicmir import data, panel
+from sicmir.chapters.pairs import pair_sets
 from sicmir.errors import DataError, UnreachableError
 
 

@@ -11,28 +11,24 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from test_pair_sets import folder
 
-from sicmir import (
-    effect_agreement,
-    effect_plots,
-    evaluation,
-    held_out,
-    hub_overlap,
-    mirna_modules,
+from sicmir import panel, stats, toy
+from sicmir.benchmark import evaluation, held_out
+from sicmir.chapters import effect_plots
+from sicmir.chapters.pairs import (
     pair_claims,
     pair_figures,
     pair_network,
     pair_predictors,
     pair_sets,
     pair_study,
-    panel,
     predicted_differences,
-    report,
-    stats,
-    toy,
 )
+from sicmir.donors import effect_agreement
 from sicmir.errors import DataError
-from sicmir.hub_overlap import HubOverlap
-from sicmir.runner import run_page
+from sicmir.networks import hub_overlap, mirna_modules
+from sicmir.networks.hub_overlap import HubOverlap
+from sicmir.publishing import report
+from sicmir.publishing.runner import run_page
 
 CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
 

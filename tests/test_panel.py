@@ -161,7 +161,7 @@ def test_a_table_of_two_species_is_refused():
 
 
 def test_an_alias_that_is_the_symbol_of_another_landmark_is_not_stolen(monkeypatch):
-    from sicmir import gene_names
+    from sicmir.names import gene_names
 
     forged = panel.landmarks()
     forged.loc[0, "aliases"] = SYMBOLS[500]

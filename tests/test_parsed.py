@@ -136,12 +136,13 @@ def test_fingerprint_covers_sources_landmarks_and_packages(tmp_path, monkeypatch
     package = tmp_path / "sicmir"
     original = Path(sicmir.__file__).parent
     shutil.copytree(original / "data", package / "data")
-    shutil.copy(original / "gene_names.py", package)
+    (package / "names").mkdir()
+    shutil.copy(original / "names" / "gene_names.py", package / "names")
     landmarks = shutil.copy(paths.reference("landmarks.csv"), tmp_path)
     monkeypatch.setattr(paths, "reference", lambda _: Path(landmarks))
     found = {fingerprint(package)}
     assert found == {fingerprint(package), fingerprint(original)}
-    changed = [*(package / "data").glob("*.py"), package / "gene_names.py", Path(landmarks)]
+    changed = [*(package / "data").glob("*.py"), package / "names" / "gene_names.py", Path(landmarks)]
     for path in changed:
         path.write_text(path.read_text() + "\n")
         found.add(fingerprint(package))

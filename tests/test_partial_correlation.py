@@ -3,7 +3,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import pearsonr
 
-from sicmir import partial_correlation as pc
+from sicmir.donors import partial_correlation as pc
 
 
 @pytest.fixture

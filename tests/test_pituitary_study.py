@@ -12,23 +12,15 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 import sicmir
-from sicmir import (
-    cell_annotation,
-    cell_quality,
-    claims,
-    data,
-    orthologues,
-    paths,
-    pituitary_headline,
-    pituitary_plots,
-    pituitary_sets,
-    pituitary_study,
-    tumour_headline,
-    tumour_sets,
-)
+from sicmir import data, paths
+from sicmir.cells import cell_annotation, cell_quality
+from sicmir.chapters import claims
+from sicmir.chapters.pancreas import tumour_headline, tumour_sets
+from sicmir.chapters.pituitary import pituitary_headline, pituitary_plots, pituitary_sets, pituitary_study
+from sicmir.chapters.pituitary.low_coverage import few_genes
+from sicmir.chapters.pituitary.pituitary_sets import PITUITARY
 from sicmir.errors import DataError, ParameterError, UnreachableError
-from sicmir.low_coverage import few_genes
-from sicmir.pituitary_sets import PITUITARY
+from sicmir.names import orthologues
 
 NOTEBOOK = paths.project() / "notebooks" / "32_pituitary.ipynb"
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import evaluation, plots
+from sicmir import plots
+from sicmir.benchmark import evaluation
 from sicmir.errors import ParameterError
 
 

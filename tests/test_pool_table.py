@@ -7,7 +7,8 @@ import pytest
 from scipy import sparse
 from small_cells import bundle, cells
 
-from sicmir import pool_table, prediction
+from sicmir import prediction
+from sicmir.cells import pool_table
 from sicmir.errors import DataError, ParameterError
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from sicmir import predicted_differences as made
-from sicmir import stats, toy_cells
+from sicmir import stats
+from sicmir.chapters.pairs import predicted_differences as made
 from sicmir.errors import DataError
+from sicmir.synthetic import toy_cells
 
 OPTIONS = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
 

@@ -13,14 +13,14 @@ from scipy import sparse
 
 import sicmir
 from sicmir import panel, prediction
+from sicmir.engine.prediction_input import choose_transform
 from sicmir.errors import BundleError, DataError, PanelError, ParameterError
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.matrices.normalise import InputTransform
+from sicmir.matrices.units import look
 from sicmir.model import load_model
-from sicmir.normalise import InputTransform
 from sicmir.prediction import predict, predict_block
-from sicmir.prediction_input import choose_transform
 from sicmir.pseudobulk import pseudobulk
-from sicmir.units import look
 
 FIELDS = ("predicted", "lower", "upper", "coverage", "domain_score", "in_domain", "abstained")
 
@@ -638,8 +638,8 @@ def test_a_bundle_of_a_predictor_alone(bundle, rows):
 @pytest.mark.parametrize("transform", ["cohort", "rank"])
 def test_a_network_with_a_transform_of_its_own(bundle, rows, transform):
     torch = pytest.importorskip("torch")
-    from sicmir.architecture import SicmirNetwork
-    from sicmir.predictors import NetworkPredictor
+    from sicmir.learning.architecture import SicmirNetwork
+    from sicmir.learning.predictors import NetworkPredictor
 
     torch.manual_seed(0)
     network = SicmirNetwork(977, 3, hidden=5)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sicmir.architecture import SicmirNetwork, torch_threads
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning.architecture import SicmirNetwork, torch_threads
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.predictors import NetworkPredictor, predictor_class
+from sicmir.matrices.normalise import InputTransform
 from sicmir.model import Bundle
-from sicmir.normalise import InputTransform
-from sicmir.predictors import NetworkPredictor, predictor_class
 
 
 @pytest.fixture

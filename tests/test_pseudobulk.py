@@ -11,8 +11,8 @@ from scipy import sparse
 import sicmir
 from sicmir.data.chunks import ChunkedMatrix
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.units import TRAINING_TOTAL, recognise, row_totals, to_log2
 from sicmir.pseudobulk import pseudobulk, subsample_mean
-from sicmir.units import TRAINING_TOTAL, recognise, row_totals, to_log2
 
 N_CELLS, N_GENES = 400, 30
 BY = ["donor", "cell_type"]
@@ -54,7 +54,7 @@ def brute(cells, by, how):
     "by", [("donor", "cell_type"), ("cell_type",), "metacell", ("donor", "cell_type", "phase")]
 )
 def test_sums_are_those_of_pandas(cells, form, by, monkeypatch):
-    monkeypatch.setattr("sicmir.cell_groups._PIECE", 70)
+    monkeypatch.setattr("sicmir.matrices.cell_groups._PIECE", 70)
     if "donor" not in by:
         del cells.obs["condition"]
     columns = [by] if isinstance(by, str) else list(by)
@@ -168,7 +168,7 @@ def test_missing_labels(cells):
 
 
 def test_rows_that_are_no_counts_after_all(cells, tmp_path, monkeypatch):
-    for room in ("sicmir.units", "sicmir.data.chunks"):
+    for room in ("sicmir.matrices.units", "sicmir.data.chunks"):
         monkeypatch.setattr(f"{room}.judged_rows", lambda n, of=0: np.arange(min(n, 9)))
     cells.X.data[-7] = 2.5
     cells.write_h5ad(tmp_path / "x.h5ad")
@@ -211,7 +211,7 @@ def test_bad_options(cells):
 
 @pytest.mark.parametrize("stored", ["csr", "csc", "dense"])
 def test_a_file_gives_what_memory_gives(cells, tmp_path, stored, monkeypatch):
-    monkeypatch.setattr("sicmir.cell_groups._PIECE", 70)
+    monkeypatch.setattr("sicmir.matrices.cell_groups._PIECE", 70)
     expected = pseudobulk(cells)
     layer = {"csr": cells.X, "csc": cells.X.tocsc(), "dense": cells.X.toarray()}[stored]
     cells.layers["umi"] = layer

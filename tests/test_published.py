@@ -10,10 +10,10 @@ from published_form import NORM_FIRST, NeuralNet, outputs, put_in_main, save
 from typer.testing import CliRunner
 
 from sicmir import cli, data, panel, paths
+from sicmir.benchmark.published import import_published, verify_published
 from sicmir.errors import BundleError, DataError, UnreachableError
+from sicmir.matrices.normalise import InputTransform
 from sicmir.model import load_model
-from sicmir.normalise import InputTransform
-from sicmir.published import import_published, verify_published
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from sicmir import panel, published_demo
+from sicmir import panel
+from sicmir.benchmark import published_demo
 from sicmir.errors import DataError
 
 

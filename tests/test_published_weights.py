@@ -10,9 +10,9 @@ import torch
 from published_form import FORMATS, NORM_FIRST, NeuralNet, outputs, put_in_main, save, small
 from torch import nn
 
-from sicmir.architecture import SicmirNetwork
+from sicmir.benchmark.published_weights import read_weights
 from sicmir.errors import BundleError, ParameterError
-from sicmir.published_weights import read_weights
+from sicmir.learning.architecture import SicmirNetwork
 
 
 @pytest.fixture(autouse=True)

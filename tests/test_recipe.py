@@ -114,9 +114,9 @@ def test_an_unknown_method_is_refused_before_any_data_are_read(monkeypatch, toy_
 
 def test_unknown_option_and_disjoint_samples_are_refused(toy_pair):
     mrna, mirna = toy_pair
-    with pytest.raises(ParameterError, match="momentum.*sicmir.training.NetworkRegressor"):
+    with pytest.raises(ParameterError, match="momentum.*sicmir.learning.training.NetworkRegressor"):
         recipe.train(mrna, mirna, momentum=0.9, progress=False)
-    with pytest.raises(ParameterError, match="hidden.*sicmir.kernel.MaskedKernelRidge"):
+    with pytest.raises(ParameterError, match="hidden.*sicmir.learning.kernel.MaskedKernelRidge"):
         recipe.train(mrna, mirna, method="kernel", hidden=24)
     with pytest.raises(ParameterError, match="noise should be"):
         recipe.train(mrna, mirna, method="kernel", noise=-1)

@@ -10,9 +10,9 @@ import pytest
 from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 
-from sicmir import report
 from sicmir.data.manifest import load_manifest
 from sicmir.errors import DataError
+from sicmir.publishing import report
 
 NASTY = "<script>alert('1')</script>"
 

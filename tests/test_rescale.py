@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, spearmanr
 
 from sicmir.errors import BundleError, DataError, ParameterError
-from sicmir.rescale import Rescale, gene_patterns
+from sicmir.learning.rescale import Rescale, gene_patterns
 
 N_GENES = 40
 MEAN = np.linspace(4, 13, N_GENES)

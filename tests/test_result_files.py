@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import small_model as small
 
-from sicmir import prediction, result_files
+from sicmir import prediction
 from sicmir.errors import DataError, ParameterError
-from sicmir.result_files import ENDINGS, check_free, write
+from sicmir.streams import result_files
+from sicmir.streams.result_files import ENDINGS, check_free, write
 
 BESIDE = ("lower", "upper", "samples", "mirnas")
 

@@ -12,10 +12,12 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsRegressor
 
 import sicmir
-from sicmir import metrics, panel, rivals, splits
+from sicmir import metrics, panel
+from sicmir.benchmark import rivals
+from sicmir.benchmark.rivals import RIVALS, Blockwise, HostGene
 from sicmir.errors import DataError, ParameterError
-from sicmir.methods import cross_predict
-from sicmir.rivals import RIVALS, Blockwise, HostGene
+from sicmir.learning import splits
+from sicmir.learning.methods import cross_predict
 
 READ_LANDMARKS = [name for name, method in RIVALS.items() if not method.needs]
 

@@ -6,9 +6,9 @@ import nbformat
 import pytest
 from miniature import notebook, outputs, pretend, project
 
-from sicmir import runner, scrub
 from sicmir.errors import PageError, ParameterError
-from sicmir.runner import run_page
+from sicmir.publishing import runner, scrub
+from sicmir.publishing.runner import run_page
 
 ORIGIN = """\
 from IPython.display import HTML

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from sicmir.benchmark.sample_metrics import SAMPLE_METRICS, per_sample
 from sicmir.errors import DataError, ParameterError
-from sicmir.sample_metrics import SAMPLE_METRICS, per_sample
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import conformal, metrics, panel, shipping, trust
+from sicmir import metrics, panel, trust
+from sicmir.benchmark import shipping
+from sicmir.benchmark.study import NEW_DONORS, TEST, UNSEEN, study_splits
 from sicmir.errors import BundleError, DataError
-from sicmir.kernel import MaskedKernelRidge
+from sicmir.learning import conformal
+from sicmir.learning.kernel import MaskedKernelRidge
+from sicmir.learning.splits import Split
 from sicmir.model import load_model
-from sicmir.splits import Split
-from sicmir.study import NEW_DONORS, TEST, UNSEEN, study_splits
 
 STEM_LOOPS = ["hsa-mir-21", "hsa-mir-182", "hsa-let-7a-1", "hsa-mir-375"]
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sicmir import spatial, tumour_plots
+from sicmir.cells import spatial
+from sicmir.chapters.pancreas import tumour_plots
 from sicmir.errors import DataError, ParameterError
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sicmir import splits
 from sicmir.errors import DataError, ParameterError
-from sicmir.splits import Split
+from sicmir.learning import splits
+from sicmir.learning.splits import Split
 
 
 def samples(n_donors=40, n_cohorts=3, seed=0):

@@ -7,9 +7,10 @@ import statsmodels.formula.api as smf
 from scipy.stats import norm, ttest_1samp, ttest_ind, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from sicmir import stats, toy_cells
-from sicmir.donor_fit import fit_effect
+from sicmir import stats
+from sicmir.donors.donor_fit import fit_effect
 from sicmir.errors import DataError, PanelError, ParameterError
+from sicmir.synthetic import toy_cells
 
 CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
 BY_TYPE = CONTRAST | {"cell_type_key": "cell_type"}

@@ -1,8 +1,10 @@
 import pandas as pd
 import pytest
 
-from sicmir import paths, stored_calibration, stored_run
-from sicmir.calibration import TRIALS
+from sicmir import paths
+from sicmir.chapters.benchmark import stored_run
+from sicmir.chapters.statistics import stored_calibration
+from sicmir.chapters.statistics.calibration import TRIALS
 from sicmir.errors import DataError
 
 STORED = paths.project() / "benchmarks" / "calibration"

@@ -14,10 +14,12 @@ import pytest
 import small_model as small
 from scipy import sparse
 
-from sicmir import file_input, group_summary, part_folder, prediction, streaming
+from sicmir import prediction, streaming
+from sicmir.engine import file_input
 from sicmir.errors import DataError, PanelError, ParameterError, ReadError, WriteError
 from sicmir.prediction import predict
 from sicmir.streaming import predict_file
+from sicmir.streams import group_summary, part_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:.*zarr v3")
 FORMS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "dense": lambda matrix: matrix.toarray()}
@@ -364,8 +366,8 @@ def test_values_that_contradict_the_first_look_are_told_with_their_rows(
     counts, model, tmp_path, monkeypatch, value, told, gene
 ):
     """Of the gene 5, a landmark, and of another one."""
-    from sicmir import units
     from sicmir.data import chunks
+    from sicmir.matrices import units
 
     seen = np.array([0, 1, 20, 30])
     monkeypatch.setattr(units, "judged_rows", lambda n, of=0: seen if n > 4 else np.arange(n))

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import architecture, evaluation, imputation, study
-from sicmir.baselines import Ridge
+from sicmir.benchmark import evaluation, study
+from sicmir.benchmark.baselines import Ridge
+from sicmir.benchmark.host_gene import host_expression
+from sicmir.benchmark.study import NEW_DONORS, TEST, UNSEEN, Study, study_splits
 from sicmir.errors import DataError, ParameterError
-from sicmir.host_gene import host_expression
-from sicmir.methods import Method, cross_predict
-from sicmir.splits import Split
-from sicmir.study import NEW_DONORS, TEST, UNSEEN, Study, study_splits
+from sicmir.learning import architecture, imputation
+from sicmir.learning.methods import Method, cross_predict
+from sicmir.learning.splits import Split
 
 
 @pytest.fixture(scope="module")

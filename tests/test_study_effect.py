@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sicmir import study_effect
+from sicmir.chapters import study_effect
 
 
 def pools(study_sd, type_sd=1.0, seed=0):

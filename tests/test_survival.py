@@ -7,8 +7,9 @@ from scipy.stats import chi2, norm
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.stats.multitest import multipletests
 
-from sicmir import survival, toy_cells
+from sicmir.donors import survival
 from sicmir.errors import DataError, ParameterError
+from sicmir.synthetic import toy_cells
 
 OUTCOME = {"time_key": "time", "event_key": "event"}
 

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import panel, target_shift
+from sicmir import panel
 from sicmir.errors import DataError
+from sicmir.networks import target_shift
 
 MIRNAS = [f"toy-miR-{i:03d}" for i in range(8)]
 

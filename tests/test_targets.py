@@ -1,9 +1,10 @@
 import pandas as pd
 import pytest
 
-from sicmir import panel, targets
+from sicmir import panel
 from sicmir.errors import DataError, PanelError, ParameterError, UnreachableError
-from sicmir.gene_symbols import current_symbols
+from sicmir.names.gene_symbols import current_symbols
+from sicmir.networks import targets
 
 
 def write(tmp_path, rows, header="mirna,gene"):

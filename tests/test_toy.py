@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from sicmir import baselines, metrics, panel, splits, toy
+from sicmir import metrics, panel, toy
+from sicmir.benchmark import baselines
 from sicmir.errors import ParameterError
-from sicmir.methods import cross_predict
+from sicmir.learning import splits
+from sicmir.learning.methods import cross_predict
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import metrics, prediction, toy_counts
+from sicmir import metrics, prediction
 from sicmir.errors import ParameterError
-from sicmir.units import recognise
+from sicmir.matrices.units import recognise
+from sicmir.synthetic import toy_counts
 
 
 @pytest.fixture(scope="module")

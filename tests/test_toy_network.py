@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sicmir.errors import ParameterError
-from sicmir.toy_network import planted_network, predicted_from_noise, unrelated
+from sicmir.synthetic.toy_network import planted_network, predicted_from_noise, unrelated
 
 
 def test_the_table_is_right_for_every_second_mirna():

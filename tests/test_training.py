@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-import sicmir.training
+import sicmir.learning.training
 from sicmir import panel
 from sicmir.errors import DataError, ParameterError
-from sicmir.training import NetworkRegressor
+from sicmir.learning.training import NetworkRegressor
 
 QUICK = {"hidden": 24, "epochs": 24, "patience": 24, "batch_size": 8}
 
@@ -39,7 +39,7 @@ def test_learns_what_was_planted(toy_pair):
 
     mrna, mirna = sicmir.toy.paired_bulk(n_donors=60, n_cohorts=3, n_genes=977, n_mirnas=30, seed=2)
     X, Y, obs = panel.align(mrna).X, mirna.to_df().to_numpy(), mirna.obs
-    split = sicmir.training.holdout(obs, 0.25, 0)
+    split = sicmir.learning.training.holdout(obs, 0.25, 0)
     estimator = NetworkRegressor(hidden=128, epochs=40, seed=0).fit(
         X[split.train], Y[split.train], obs.iloc[split.train]
     )
@@ -78,14 +78,14 @@ def test_scalers_are_those_of_the_training_samples(pair):
 def test_missing_targets_do_not_enter_the_loss():
     predicted = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
     target = torch.tensor([[0.0, float("nan")], [3.0, 1.0]])
-    assert sicmir.training._masked_mse(predicted, target).item() == pytest.approx((1 + 0 + 16) / 3)
+    assert sicmir.learning.training._masked_mse(predicted, target).item() == pytest.approx((1 + 0 + 16) / 3)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_result(pair, tmp_path, monkeypatch):
     """Interrupted once in the search and once in the refit; equal to an uninterrupted training."""
     whole = NetworkRegressor(**QUICK).fit(*pair)
     path = tmp_path / "run.checkpoint"
-    original = sicmir.training._Run._epoch
+    original = sicmir.learning.training._Run._epoch
     epochs_run = []
 
     def interrupt(at):
@@ -98,11 +98,11 @@ def test_an_interrupted_training_goes_on_to_the_same_result(pair, tmp_path, monk
         return epoch
 
     for at in (("search", 13), ("refit", 12)):
-        monkeypatch.setattr(sicmir.training._Run, "_epoch", interrupt(at))
+        monkeypatch.setattr(sicmir.learning.training._Run, "_epoch", interrupt(at))
         with pytest.raises(KeyboardInterrupt):
             NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
         assert path.is_file()
-    monkeypatch.setattr(sicmir.training._Run, "_epoch", interrupt(None))
+    monkeypatch.setattr(sicmir.learning.training._Run, "_epoch", interrupt(None))
     resumed = NetworkRegressor(**QUICK, checkpoint=path).fit(*pair)
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history_.equals(whole.history_)
@@ -163,15 +163,15 @@ def test_the_search_scales_by_its_own_training_donors_alone(pair, monkeypatch):
     """Held-out donors must enter neither scaler of the search."""
     X, Y, obs = pair
     seen = []
-    original = sicmir.training._Run.__init__
+    original = sicmir.learning.training._Run.__init__
 
     def spy(run, options, X, Y, epochs, phase):
         original(run, options, X, Y, epochs, phase)
         seen.append((phase, len(X), run.transform.state()["mean"], run.target_mean))
 
-    monkeypatch.setattr(sicmir.training._Run, "__init__", spy)
+    monkeypatch.setattr(sicmir.learning.training._Run, "__init__", spy)
     NetworkRegressor(**QUICK | {"epochs": 1}).fit(X, Y, obs)
-    train = sicmir.training.holdout(obs, 0.125, 0).train
+    train = sicmir.learning.training.holdout(obs, 0.125, 0).train
     (phase, n, mean, target), refit = seen
     assert (phase, n) == ("search", len(train))
     np.testing.assert_allclose(mean, X[train].mean(axis=0), rtol=1e-5)

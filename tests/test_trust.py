@@ -3,10 +3,12 @@ import pandas as pd
 import pytest
 
 import sicmir
-from sicmir import conformal, interval_coverage, metrics, splits, trust
-from sicmir.baselines import CONTROLS
+from sicmir import metrics, trust
+from sicmir.benchmark import interval_coverage
+from sicmir.benchmark.baselines import CONTROLS
 from sicmir.errors import DataError, ParameterError
-from sicmir.methods import cross_predict
+from sicmir.learning import conformal, splits
+from sicmir.learning.methods import cross_predict
 
 NAMES = [f"m{i}" for i in range(12)]
 

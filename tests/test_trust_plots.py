@@ -2,7 +2,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from sicmir import report, trust_plots
+from sicmir.chapters import trust_plots
+from sicmir.publishing import report
 
 
 def test_every_mirna_is_a_point_of_its_grade():

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import claims, tumour_claims
+from sicmir.chapters import claims
+from sicmir.chapters.pancreas import tumour_claims
 
 ABOUT_TUMOURS = "cancer against pancreas"
 

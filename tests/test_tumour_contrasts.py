@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sicmir import few_donors, stats, tumour_contrasts, tumour_plots
+from sicmir import stats
+from sicmir.chapters.pancreas import tumour_contrasts, tumour_plots
+from sicmir.donors import few_donors
 
 
 def pools_of(rows, seed=0):

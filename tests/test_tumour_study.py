@@ -11,19 +11,10 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from sklearn.metrics import adjusted_rand_score
 
-from sicmir import (
-    cell_annotation,
-    cell_quality,
-    data,
-    marker_agreement,
-    paths,
-    stats,
-    tumour_headline,
-    tumour_plots,
-    tumour_sets,
-    tumour_study,
-)
-from sicmir.cell_annotation import PANCREAS, UNASSIGNED
+from sicmir import data, paths, stats
+from sicmir.cells import cell_annotation, cell_quality, marker_agreement
+from sicmir.cells.cell_annotation import PANCREAS, UNASSIGNED
+from sicmir.chapters.pancreas import tumour_headline, tumour_plots, tumour_sets, tumour_study
 from sicmir.errors import DataError, ParameterError, UnreachableError
 
 NOTEBOOK = paths.project() / "notebooks" / "31_pdac.ipynb"

@@ -7,8 +7,8 @@ import scanpy as sc
 from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
-from sicmir.unit_names import MAX_LOG
-from sicmir.units import TRAINING_TOTAL, look, recognise, row_totals, select, to_log2
+from sicmir.matrices.unit_names import MAX_LOG
+from sicmir.matrices.units import TRAINING_TOTAL, look, recognise, row_totals, select, to_log2
 
 N_GENES = 6000
 

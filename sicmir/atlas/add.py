@@ -13,10 +13,10 @@ from sicmir.atlas import record as records
 from sicmir.atlas.contents import summarise
 from sicmir.atlas.identity import model_facts, source_facts, target_pairs, text_sha256
 from sicmir.atlas.tables import write_table
+from sicmir.engine.prediction_record import LOG2_RPM
 from sicmir.errors import ParameterError, ReadError
 from sicmir.model import Bundle, load_model
-from sicmir.part_folder import PartFolder
-from sicmir.prediction_record import LOG2_RPM
+from sicmir.streams.part_folder import PartFolder
 
 PART_CELLS, MAX_PARTS = 50, 20
 """Fewest cells of a part, and most parts of a group; see :func:`sicmir.atlas.pools.parts`."""
@@ -100,8 +100,8 @@ def add(
     model
         Folder of a bundle, or the bundle itself; the same for all data sets of a store.
     targets
-        Name or path as for :func:`sicmir.targets.load_targets`; a table of ``mirna`` (names of the model) and
-        ``gene``, and maybe ``evidence``; or "" for none.
+        Name or path as for :func:`sicmir.networks.targets.load_targets`; a table of ``mirna`` (names of the
+        model) and ``gene``, and maybe ``evidence``; or "" for none.
     transform, layer, units, gene_key
         As for :func:`sicmir.prediction.predict`.
     min_cells

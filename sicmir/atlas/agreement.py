@@ -9,10 +9,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from sicmir import cell_agreement, cell_references, cell_types, cell_validation, panel
+from sicmir import panel
 from sicmir.atlas import at_hand
 from sicmir.atlas.expression import expression
 from sicmir.atlas.query import Atlas
+from sicmir.cells import cell_agreement, cell_references, cell_types, cell_validation
 from sicmir.errors import UnreachableError
 from sicmir.model import Bundle
 
@@ -36,8 +37,8 @@ def measured_types(cells: Mapping[str, ad.AnnData], bundle: Bundle, seed: int = 
     -------
     AnnData
         ``dataset: label`` × miRNAs, log2(RPM+1); ``obs``: ``dataset``, ``cell_type`` (name in the atlas),
-        ``source`` of the measurement and ``match`` (:func:`sicmir.cell_references.matches`). No rows where
-        nothing was measured of these data sets.
+        ``source`` of the measurement and ``match`` (:func:`sicmir.cells.cell_references.matches`). No rows
+        where nothing was measured of these data sets.
 
     Raises
     ------
@@ -95,15 +96,15 @@ def agreement(
         As of :func:`measured_types` and :func:`predicted_types`. Judged are miRNAs of
         :data:`MIN_RPM` or more in a cell type of the source.
     n_resamples, seed
-        As for :func:`sicmir.cell_agreement.compare`.
+        As for :func:`sicmir.cells.cell_agreement.compare`.
 
     Returns
     -------
     DataFrame
         ``source, cell_type_a, cell_type_b, n_mirnas, n_clusters, spearman, lower, upper`` as
-        :func:`sicmir.cell_agreement.compare` gives them, ``same_sign``, the share of miRNAs with a measured
-        difference of a factor of two or more that is predicted with its sign, and their number ``n_large``.
-        No rows where no source has two cell types.
+        :func:`sicmir.cells.cell_agreement.compare` gives them, ``same_sign``, the share of miRNAs with a
+        measured difference of a factor of two or more that is predicted with its sign, and their number
+        ``n_large``. No rows where no source has two cell types.
     """
     columns = ["source", "cell_type_a", "cell_type_b", "n_mirnas", "n_clusters", "spearman", "lower", "upper"]
     tables = []
@@ -134,8 +135,8 @@ def place_of_names(measured: ad.AnnData, predicted: pd.DataFrame) -> pd.DataFram
     Returns
     -------
     DataFrame
-        As :func:`sicmir.cell_validation.place_of_truth`, with ``source`` and ``n_types``, for each source of
-        4 to :data:`~sicmir.cell_validation.MOST_TYPES` cell types; no rows for none.
+        As :func:`sicmir.cells.cell_validation.place_of_truth`, with ``source`` and ``n_types``, for each
+        source of 4 to :data:`~sicmir.cells.cell_validation.MOST_TYPES` cell types; no rows for none.
     """
     tables = []
     for source, own in measured.obs.loc[predicted.index].groupby("source", sort=True, observed=True):

@@ -11,12 +11,16 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from sicmir import cell_references, cell_sets, data, glioma_sets, paths, toy_counts
+from sicmir import data, paths
 from sicmir.atlas.add import Added, add
 from sicmir.atlas.identity import target_pairs
+from sicmir.cells import cell_references
+from sicmir.chapters.glioblastoma import glioma_sets
+from sicmir.chapters.single_cells import cell_sets
 from sicmir.data.fallback import or_toy
 from sicmir.errors import DataError, UnreachableError
 from sicmir.model import Bundle, load_model
+from sicmir.synthetic import toy_counts
 
 TOY = ("toy-1", "toy-2")
 """Toy data sets: six donors each, three of them called diseased, which makes no difference."""
@@ -227,6 +231,6 @@ def _toy(seed: int) -> dict[str, ad.AnnData]:
 
 
 def origins(cells: Mapping[str, ad.AnnData]) -> Sequence[ad.AnnData]:
-    """The data sets for the boxes of :mod:`sicmir.report`; toy ones are one."""
+    """The data sets for the boxes of :mod:`sicmir.publishing.report`; toy ones are one."""
     parts = list(cells.values())
     return parts[:1] if is_toy(cells) else parts

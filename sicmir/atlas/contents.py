@@ -11,14 +11,14 @@ import pandas as pd
 
 from sicmir.atlas import labels, pools, summaries
 from sicmir.data.chunks import ChunkedMatrix
+from sicmir.engine.file_input import WholeInput
+from sicmir.engine.inference import FEWEST, Block
+from sicmir.engine.prediction_input import made_ready
+from sicmir.engine.prediction_record import described
 from sicmir.errors import DataError
-from sicmir.file_input import WholeInput
-from sicmir.inference import FEWEST, Block
+from sicmir.matrices.unit_names import Units
 from sicmir.model import Bundle
-from sicmir.prediction_input import made_ready
-from sicmir.prediction_record import described
-from sicmir.row_work import Work
-from sicmir.unit_names import Units
+from sicmir.streams.row_work import Work
 
 MIN_COVERAGE = 0.5
 """Smallest share of the landmarks, as of :func:`sicmir.prediction.predict`."""

@@ -11,10 +11,10 @@ import pandas as pd
 
 from sicmir.data import origin
 from sicmir.data.checksum import digest
-from sicmir.gene_symbols import landmark_symbols
 from sicmir.model import Bundle
-from sicmir.target_pairs import check_columns
-from sicmir.targets import load_targets, to_stem_loops
+from sicmir.names.gene_symbols import landmark_symbols
+from sicmir.networks.target_pairs import check_columns
+from sicmir.networks.targets import load_targets, to_stem_loops
 
 
 def source_facts(path: Path) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def target_pairs(bundle: Bundle, targets: str | Path | pd.DataFrame) -> pd.DataF
     Raises
     ------
     FetchError, ReadError, DataError, PanelError, ParameterError
-        As :func:`sicmir.targets.load_targets`.
+        As :func:`sicmir.networks.targets.load_targets`.
     """
     columns = ["mirna", "gene", "evidence"]
     if isinstance(targets, pd.DataFrame):

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from sicmir.atlas.query import Atlas
+from sicmir.donors.mirna_findings import adjusted
 from sicmir.errors import DataError
-from sicmir.mirna_findings import adjusted
-from sicmir.network import edges
+from sicmir.networks.network import edges
 
 _UNITS = """
 SELECT {name}, dataset, donor, avg(value) FILTER (cell_type = $cell_type) AS own,
@@ -47,7 +47,8 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one;
         ``n_opposite``, donors in which the two have opposite signs; ``r``, partial correlation of the two
         over donors within data sets, ``p`` and ``q`` over the targets of the miRNA
-        (:func:`sicmir.network.edges`), NaN where ``status`` says why; and how far the miRNA can be believed.
+        (:func:`sicmir.networks.network.edges`), NaN where ``status`` says why; and how far the miRNA can be
+        believed.
 
     Raises
     ------

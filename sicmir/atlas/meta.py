@@ -14,8 +14,8 @@ from sicmir import stats
 from sicmir.atlas.combine import combine
 from sicmir.atlas.query import Atlas
 from sicmir.atlas.summaries import with_errors
+from sicmir.donors.mirna_findings import adjusted, check_fdr
 from sicmir.errors import DataError, ParameterError
-from sicmir.mirna_findings import adjusted, check_fdr
 from sicmir.trust import at_least
 
 

@@ -12,11 +12,11 @@ from scipy import sparse
 
 from sicmir.data.chunks import ChunkedMatrix, preview
 from sicmir.data.readers import reader_for
+from sicmir.engine.file_input import STREAMED, WINDOW_BYTES
+from sicmir.engine.prediction_input import pooled
 from sicmir.errors import DataError, ParameterError
-from sicmir.file_input import STREAMED, WINDOW_BYTES
-from sicmir.prediction_input import pooled
-from sicmir.unit_names import Units
-from sicmir.units import look
+from sicmir.matrices.unit_names import Units
+from sicmir.matrices.units import look
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from sicmir import paths
 from sicmir.atlas import record as records
 from sicmir.atlas import store
 from sicmir.atlas.tables import SCHEMAS, TRUST
+from sicmir.benchmark.evaluation import find_mirnas
+from sicmir.engine.prediction_record import LOG2_RPM
 from sicmir.errors import ParameterError, ReadError
-from sicmir.evaluation import find_mirnas
-from sicmir.prediction_record import LOG2_RPM
 from sicmir.threads import asked_threads
 
 LABELS = ("cell_type", "tissue", "disease", "dataset", "condition", "donor")

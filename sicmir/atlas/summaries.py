@@ -11,8 +11,8 @@ from scipy.stats import t as student
 from sicmir import stats
 from sicmir.atlas.tables import QUANTILES, TRUST
 from sicmir.errors import DataError
-from sicmir.gene_names import read_names
-from sicmir.gene_symbols import current_symbols
+from sicmir.names.gene_names import read_names
+from sicmir.names.gene_symbols import current_symbols
 
 _OBS = ["cell_type", "donor", "condition", "disease"]
 

@@ -103,7 +103,7 @@ def close_store(file: Group) -> None:
 
 
 def matrices(file: Group) -> dict[str, str]:
-    """Matrices of a file, as :func:`sicmir.units.find_source` calls them, and where they lie in it."""
+    """Matrices of a file, as ``units.find_source`` calls them, and where they lie in it."""
     layers = {f"layers[{name!r}]": f"layers/{name}" for name in file.get("layers", ())}
     places = {"X": "X", "raw": "raw/X", **layers}
     return {source: name for source, name in places.items() if name in file}

@@ -14,8 +14,8 @@ from scipy import sparse
 from sicmir.data.backed import close_store, matrices, open_store, read_part, reading, storage
 from sicmir.data.column_store import ColumnStore
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.matrix_check import check_pointers, check_storage
-from sicmir.units import COUNT_LAYERS, N_JUDGED, find_source, judged_rows, row_totals
+from sicmir.matrices.matrix_check import check_pointers, check_storage
+from sicmir.matrices.units import COUNT_LAYERS, N_JUDGED, find_source, judged_rows, row_totals
 
 Linear = Callable[[np.ndarray], np.ndarray]
 
@@ -48,7 +48,8 @@ class ChunkedMatrix:
     path
         ``.h5ad``, ``.zarr`` or ``.zarr.zip``, written by anndata 0.7 or later.
     layer
-        ``"X"``, ``"raw"`` (with its own genes) or a layer, as :func:`sicmir.units.find_source` reads it.
+        ``"X"``, ``"raw"`` (with its own genes) or a layer, as :func:`sicmir.matrices.units.find_source` reads
+        it.
     window_bytes
         Memory for turning columns into rows.
 
@@ -192,8 +193,8 @@ class ChunkedMatrix:
     def sample(self, n_obs: int = N_JUDGED) -> AnnData:
         """Read up to ``n_obs`` evenly spaced rows of all columns; ``X`` is this matrix, sparse.
 
-        They are the rows that :func:`sicmir.units.recognise` would look at, so that it judges the sample as
-        it would judge the whole matrix.
+        They are the rows that :func:`sicmir.matrices.units.recognise` would look at, so that it judges the
+        sample as it would judge the whole matrix.
         """
         places = judged_rows(self.n_obs, n_obs)
         with reading(self.path):
@@ -268,14 +269,14 @@ class ChunkedMatrix:
 def preview(path: str | Path, n_obs: int = N_JUDGED, layer: str = "") -> AnnData:
     """Read up to ``n_obs`` evenly spaced rows of ``X``, ``raw`` and the layers of counts, in all columns.
 
-    It fits :func:`sicmir.units.recognise`, which says by it what to stream of a large file.
+    It fits :func:`sicmir.matrices.units.recognise`, which says by it what to stream of a large file.
 
     Parameters
     ----------
     path, n_obs
         The file, and the number of rows.
     layer
-        Read this matrix only, as :func:`sicmir.units.find_source` names it.
+        Read this matrix only, as :func:`sicmir.matrices.units.find_source` names it.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from sicmir.errors import DataError
-from sicmir.matrix_check import check_pointers
+from sicmir.matrices.matrix_check import check_pointers
 
 SLAB_BYTES = 64 * 2**20
 """Stored values, with their row numbers, that are read at a time where all columns are wanted."""

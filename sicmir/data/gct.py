@@ -17,7 +17,7 @@ import pandas as pd
 
 from sicmir.data.matrix import assemble, unique_names
 from sicmir.errors import DataError, ReadError
-from sicmir.gene_names import find_landmark, landmarks
+from sicmir.names.gene_names import find_landmark, landmarks
 
 NOT_KNOWN = ("-666", "-666.0", "na", "NA", "nan", "NaN", "")
 """What stands in L1000 metadata where nothing is known."""

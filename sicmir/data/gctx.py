@@ -14,7 +14,7 @@ import pandas as pd
 from sicmir.data.gct import describe_samples, name_genes, refuse_unexpected
 from sicmir.data.matrix import assemble
 from sicmir.errors import ParameterError, ReadError
-from sicmir.gene_names import find_landmark
+from sicmir.names.gene_names import find_landmark
 
 BLOCK_BYTES = 64 * 2**20
 """Values of the file held beside the result while it is read."""

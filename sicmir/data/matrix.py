@@ -13,9 +13,9 @@ from scipy import sparse
 
 from sicmir.data import tcga
 from sicmir.errors import DataError, ReadError
-from sicmir.matrix_check import check_storage
-from sicmir.normalise import MOST_LOG2
-from sicmir.unit_names import known
+from sicmir.matrices.matrix_check import check_storage
+from sicmir.matrices.normalise import MOST_LOG2
+from sicmir.matrices.unit_names import known
 
 # A million reads of one feature per million: log2(1e6 + 1) = 19.93, and a little for rounding.
 MOST_PER_MILLION = 20.0

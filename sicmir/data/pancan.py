@@ -11,7 +11,7 @@ import pandas as pd
 from sicmir.data.matrix import assemble, unique_names
 from sicmir.data.rda import gene_ids
 from sicmir.errors import ParameterError, ReadError
-from sicmir.gene_names import landmarks
+from sicmir.names.gene_names import landmarks
 
 GENES_PER_CHUNK = 500
 

@@ -28,7 +28,7 @@ def fingerprint(package: Path) -> str:
     package
         Folder of the package's sources.
     """
-    sources = [*sorted((package / "data").glob("*.py")), package / "gene_names.py"]
+    sources = [*sorted((package / "data").glob("*.py")), package / "names" / "gene_names.py"]
     hasher = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())
     for path in (*sources, paths.reference("landmarks.csv")):
         hasher.update(f"\0{path.name}\0".encode() + path.read_bytes())

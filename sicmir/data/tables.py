@@ -17,7 +17,7 @@ from scipy.io import mmread
 
 from sicmir.data.matrix import assemble, complete, orient, unique_names
 from sicmir.errors import DataError, ParameterError, ReadError
-from sicmir.gene_names import landmarks
+from sicmir.names.gene_names import landmarks
 
 _ORIENTATIONS = ("", "samples_in_rows", "samples_in_columns")
 

@@ -1,0 +1,1 @@
+"""Single cells: their quality, names and types, and predictions held against measured references."""

@@ -1,0 +1,1 @@
+"""Chapter 20: the full benchmark and its stored tables."""

@@ -1,0 +1,1 @@
+"""Chapter 33: gliomas, their vesicles, and the published pseudobulks."""

@@ -1,0 +1,1 @@
+"""Chapter 31: pancreatic tumours in single cells and on a section."""

@@ -1,0 +1,1 @@
+"""Chapter 32: the pituitary, few measured genes, and animals."""

@@ -1,0 +1,1 @@
+"""Chapter 11, and cells that other chapters take from it."""

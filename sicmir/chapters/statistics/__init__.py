@@ -1,0 +1,1 @@
+"""Chapter 12: how often tests, hubs and crosstalk find what is there, and what is not."""

@@ -1,0 +1,1 @@
+"""What learns: network, kernel method, imputation, domain score, intervals, and divisions of donors."""

@@ -1,0 +1,1 @@
+"""Networks of miRNAs and their targets: edges, hubs, modules, enrichment, figures and files."""
