@@ -2,7 +2,7 @@
 # Variables:  PROFILE    ci (minutes) or full, of `make book`
 #             INSTALLER  uv (fast) or pip
 #             TORCH      cpu (small) or default (the build of the package index: CUDA on Linux, gigabytes)
-#             JOBS       tests and notebooks that run at a time
+#             JOBS       tests, notebooks or pages that run at a time; by default as many as there are cores, at most 4
 #             PYTHON     interpreter for the virtual environment, 3.11 or later
 
 SHELL := bash
@@ -14,7 +14,7 @@ PROFILE ?= ci
 INSTALLER ?= uv
 TORCH ?= cpu
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 4))')
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +28,7 @@ help: ## Show this list
 setup: $(READY) ## Make .venv with everything that is needed
 
 book: $(READY) ## Run the notebooks that are out of date and build the book
-	$(BIN)/sicmir book --profile $(PROFILE)
+	$(BIN)/sicmir book --profile $(PROFILE) --jobs $(JOBS)
 
 test: $(READY) ## Run the unit tests, then every notebook at its defaults
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests

@@ -299,11 +299,12 @@ def book(
     force: Annotated[
         bool, typer.Option("--force", help="Run every page, also where nothing changed.")
     ] = False,
+    jobs: Annotated[int, typer.Option(help="Pages that run at a time.")] = 1,
 ) -> None:
     """Run the pages that are out of date and build the book."""
     from sicmir.publishing.book import build
 
-    built = build(profile, force=force)
+    built = build(profile, force=force, jobs=jobs)
     typer.echo(f"Open {built.index}")
     if built.failures:
         typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)

@@ -10,7 +10,7 @@ from miniature import MANIFEST, notebook, pretend, project
 
 from sicmir import paths
 from sicmir.data.manifest import Manifest
-from sicmir.errors import PageError, UnreachableError
+from sicmir.errors import PageError, ParameterError, UnreachableError
 from sicmir.publishing import book, pages, runner
 
 SHOWN = """\
@@ -47,8 +47,9 @@ def root(tmp_path):
     return root
 
 
-def test_a_book_is_built_around_a_page_that_fails(root, capsys):
-    built = book.build(root=root, data_state="", progress=False)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_book_is_built_around_a_page_that_fails(root, capsys, jobs):
+    built = book.build(root=root, data_state="", progress=False, jobs=jobs)
     assert [run.page for run in built.runs] == ["10_first"]
     assert list(built.failures) == ["11_second"]
     assert "ValueError: broken" in capsys.readouterr().err
@@ -74,6 +75,11 @@ def test_a_book_is_built_around_a_page_that_fails(root, capsys):
         loaded = [tag.get("src") or tag.get("href") or "" for tag in tags]
         assert not [url for url in loaded if re.match(r"(https?:)?//", url)], f"{page.name} needs the network"
         assert str(root) not in page.read_text()
+
+
+def test_no_page_at_a_time_is_refused(root):
+    with pytest.raises(ParameterError, match="jobs=0"):
+        book.build(root=root, data_state="", jobs=0)
 
 
 def test_the_explorer_of_a_page_is_part_of_the_book(root):

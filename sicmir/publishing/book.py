@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from filelock import FileLock, Timeout
@@ -39,6 +43,7 @@ def build(
     profile: str = "ci",
     *,
     force: bool = False,
+    jobs: int = 1,
     root: Path | None = None,
     data_state: str | None = None,
     progress: bool = True,
@@ -54,21 +59,26 @@ def build(
         Named set of parameters that every page is run with.
     force
         Run every page, also where its published run is still valid.
+    jobs
+        Pages that run at a time, each in a process of its own if more than one.
     root
         Folder that holds ``book/`` and ``notebooks/``; the source tree if not given.
     data_state
         Whether the data can be reached, in any words; a change makes every page stale. By default the data
         set behind ``dataset="auto"`` is fetched to find out.
     progress
-        Show progress bars and what is done on stderr.
+        Show what is done on stderr, with a bar of cells where pages run one by one.
 
     Raises
     ------
     ParameterError
-        If ``book/pages.yml`` is wrong, a page lacks the profile, or the packages of the book are missing.
+        If ``jobs`` is below 1, ``book/pages.yml`` is wrong, a page lacks the profile, or the packages of
+        the book are missing.
     PageError
         If another build runs, or Sphinx gave a warning.
     """
+    if jobs < 1:
+        raise ParameterError(f"jobs={jobs}: at least one page has to run at a time.")
     root = (root or paths.project()).resolve()
     book = root / "book"
     for package in ("jupyter_book", "ipykernel", "sphinx-mathjax-offline"):
@@ -79,7 +89,9 @@ def build(
     try:
         with FileLock(book / "_build" / ".lock", timeout=0):
             state = reachable() if data_state is None else data_state
-            runs, failures = _run_stale(pages, profile, force, root, state, progress)
+            options = {"profile": profile, "root": root, "data_state": state, "force": force}
+            attempt = partial(_attempt, **options, progress=progress and jobs == 1)
+            runs, failures = _told(zip(pages, _each(attempt, pages, jobs), strict=True), root, progress)
             generated = book / "generated"
             generated.mkdir(exist_ok=True)
             (generated / "data.md").write_text(
@@ -183,23 +195,35 @@ def status_page(pages: Mapping[str, Page], failures: Mapping[str, str], root: Pa
     return "\n\n".join(parts) + "\n"
 
 
-def _run_stale(
-    pages: Mapping[str, Page],
-    profile: str,
-    force: bool,
-    root: Path,
-    data_state: str,
-    progress: bool,
+def _attempt(page: str, **options: Any) -> Run | PageError:
+    """Run a page; an error is handed back, so that it leaves a process and stops no other page."""
+    try:
+        return run_page(page, **options)
+    except PageError as error:
+        return error
+
+
+def _each(
+    attempt: Callable[[str], Run | PageError], pages: Iterable[str], jobs: int
+) -> Iterator[Run | PageError]:
+    """What becomes of each page, in their order."""
+    if jobs == 1:
+        yield from map(attempt, pages)
+        return
+    # papermill changes the working directory, so that pages need processes and not threads.
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(attempt, pages)
+
+
+def _told(
+    found: Iterable[tuple[str, Run | PageError]], root: Path, progress: bool
 ) -> tuple[list[Run], dict[str, str]]:
+    """Sort runs from failures, and say what became of each page as it is known."""
     runs, failures = [], {}
-    for key in pages:
-        try:
-            run = run_page(
-                key, profile=profile, root=root, data_state=data_state, force=force, progress=progress
-            )
-        except PageError as error:
-            print(error, file=sys.stderr)
-            failures[key] = scrub_text(str(error).splitlines()[0], root)
+    for key, run in found:
+        if isinstance(run, PageError):
+            print(run, file=sys.stderr)
+            failures[key] = scrub_text(str(run).splitlines()[0], root)
             continue
         runs.append(run)
         if progress:
