@@ -264,7 +264,7 @@ def one_round(
     except (
         Found,
         FlakyFailure,
-    ):  # what differs from call to call is a fault too, such as a read out of bounds
+    ):  # no call is like another: a read out of bounds
         return tried["files"], *faults[-1]
     return tried["files"], "", ""
 

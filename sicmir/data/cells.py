@@ -17,6 +17,7 @@ from sicmir.data.matrix import assemble
 from sicmir.data.rda import read_objects
 from sicmir.data.tables import read_frame
 from sicmir.errors import DataError, ReadError
+from sicmir.matrices.matrix_check import check_storage
 
 # What HTSeq and the like append to the genes.
 _SUMMARY = re.compile(r"(?:__)?(?:no_feature|ambiguous|alignment_not_unique|not_aligned|too_low_aQual)")
@@ -148,7 +149,7 @@ def seurat_counts(
     try:
         (cells,) = read_objects(path).values()
         labels = vars(cells)["meta.data"]
-        counts, genes, names = sparse_matrix(cells.assays["RNA"].counts)
+        counts, genes, names = sparse_matrix(path, cells.assays["RNA"].counts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReadError(
             f"{path}: expected one Seurat object with RNA counts, found none ({error})."
@@ -263,7 +264,15 @@ def assemble_counts(
     return adata
 
 
-def sparse_matrix(matrix: Any) -> tuple[sparse.csc_matrix, list[str], list[str]]:
-    """Turn a ``dgCMatrix`` of R into features x cells and the names of both."""
+def sparse_matrix(path: Path, matrix: Any) -> tuple[sparse.csc_matrix, list[str], list[str]]:
+    """Turn a ``dgCMatrix`` of R into features x cells and the names of both.
+
+    Raises
+    ------
+    DataError
+        If its indices lead out of it.
+    """
     rows, cells = (np.asarray(names, str).tolist() for names in matrix.Dimnames)
-    return sparse.csc_matrix((matrix.x, matrix.i, matrix.p), shape=tuple(matrix.Dim)), rows, cells
+    found = sparse.csc_matrix((matrix.x, matrix.i, matrix.p), shape=tuple(matrix.Dim))
+    check_storage(found, str(path))
+    return found, rows, cells

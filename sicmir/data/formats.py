@@ -18,6 +18,7 @@ from scipy import sparse
 from sicmir.data.matrix import complete, unique_names
 from sicmir.data.tables import label_cells, umi_counts
 from sicmir.errors import DataError, ParameterError, ReadError
+from sicmir.matrices.matrix_check import check_storage
 
 HUMAN = re.compile(r"GRCh\d+|hg\d+", re.IGNORECASE)
 """Names of human genomes, as 10x Genomics' references begin."""
@@ -57,9 +58,11 @@ def tenx_h5(
     """
     import scanpy  # takes seconds, and no other reader needs it
 
-    with _readable(path, "10x .h5"):
+    with readable(path, "10x .h5"):
         with h5py.File(path) as file:
             genomes = _genomes(file)
+            for group in ["matrix"] if "matrix/barcodes" in file else genomes:
+                _refuse_damaged(f"{path}: {group}", file[group])
         human = [name for name in genomes if HUMAN.match(name)]
         if not genome and len(genomes) > 1 and len(human) == 1:
             genome = human[0]
@@ -115,7 +118,7 @@ def loom(
     DataError
         If the matrix is empty, holds infinite values or the same cell twice.
     """
-    with _readable(path, ".loom"), h5py.File(path) as file:
+    with readable(path, ".loom"), h5py.File(path) as file:
         if "matrix" not in file:
             raise ValueError(f"it holds {', '.join(file) or 'nothing'}, not /matrix")
         cells, obsm = _attributes(file["col_attrs"])
@@ -175,7 +178,7 @@ def anndata_zarr(path: Path, *, modality: str = "mrna", units: str = "") -> ad.A
     DataError
         If ``X`` is empty or missing, or holds infinite values.
     """
-    with _readable(path, ".zarr"):
+    with readable(path, ".zarr"):
         group = open_zarr(path)
         if group.attrs.get("encoding-type") != "anndata":
             there = ", ".join(group.keys()) or "nothing"
@@ -212,7 +215,7 @@ def open_zarr(path: Path) -> zarr.Group:
 
 
 @contextmanager
-def _readable(path: Path, kind: str) -> Iterator[None]:
+def readable(path: Path, kind: str) -> Iterator[None]:
     """Say of any failure inside that the file is not readable.
 
     Raises
@@ -239,6 +242,18 @@ def _genomes(file: h5py.File) -> list[str]:
     if not groups:
         raise ValueError(f"it holds {', '.join(file) or 'nothing'}, not a 10x matrix")
     return groups
+
+
+def _refuse_damaged(name: str, group: h5py.Group) -> None:
+    """Refuse a matrix whose indices lead out of it; scipy would follow them out of its memory.
+
+    Raises
+    ------
+    DataError
+        If an index or a pointer is out of range.
+    """
+    data, indices, indptr, shape = (group[part][:] for part in ("data", "indices", "indptr", "shape"))
+    check_storage(sparse.csc_matrix((data, indices, indptr), shape=shape), name)
 
 
 def _attributes(group: h5py.Group) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

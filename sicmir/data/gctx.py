@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from sicmir.data.formats import readable
 from sicmir.data.gct import describe_samples, name_genes, refuse_unexpected
 from sicmir.data.matrix import assemble
-from sicmir.errors import ParameterError, ReadError
+from sicmir.errors import ParameterError
 from sicmir.names.gene_names import find_landmark
 
 BLOCK_BYTES = 64 * 2**20
@@ -63,21 +64,16 @@ def gctx(
     """
     if genes not in ("all", "landmarks"):
         raise ParameterError(f"genes={genes!r}: expected 'all' or 'landmarks'.")
-    try:
-        with h5py.File(path) as file:
-            rows, columns = (_metadata(file[f"0/META/{axis}"]) for axis in ("ROW", "COL"))
-            matrix = file["0/DATA/0/matrix"]
-            if matrix.shape != (len(columns), len(rows)):
-                raise ValueError(f"{len(columns)} samples and {len(rows)} genes, but a matrix {matrix.shape}")
-            kept_rows = np.arange(len(rows))
-            if genes == "landmarks":
-                kept_rows = np.flatnonzero([find_landmark(name) is not None for name in rows.index])
-            kept_columns = _positions(path, columns.index, samples)
-            values = _picked(matrix, kept_columns, kept_rows)
-    except ParameterError:
-        raise
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ReadError(f"{path}: not a readable .gctx ({type(error).__name__}: {error}).") from error
+    with readable(path, ".gctx"), h5py.File(path) as file:
+        rows, columns = (_metadata(file[f"0/META/{axis}"]) for axis in ("ROW", "COL"))
+        matrix = file["0/DATA/0/matrix"]
+        if matrix.shape != (len(columns), len(rows)):
+            raise ValueError(f"{len(columns)} samples and {len(rows)} genes, but a matrix {matrix.shape}")
+        kept_rows = np.arange(len(rows))
+        if genes == "landmarks":
+            kept_rows = np.flatnonzero([find_landmark(name) is not None for name in rows.index])
+        kept_columns = _positions(path, columns.index, samples)
+        values = _picked(matrix, kept_columns, kept_rows)
     rows, columns = rows.iloc[kept_rows], columns.iloc[kept_columns]
     refuse_unexpected(path, values, signed, allow_nan)
     adata = assemble(

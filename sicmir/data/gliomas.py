@@ -46,7 +46,7 @@ def sparse_cells(path: Path, *, units: str, obs: Mapping[str, str] | None = None
     """
     try:
         (matrix,) = read_objects(path).values()
-        values, genes, names = sparse_matrix(matrix)
+        values, genes, names = sparse_matrix(path, matrix)
     except (AttributeError, TypeError, ValueError) as error:
         raise ReadError(f"{path}: expected one dgCMatrix of genes × cells, found none ({error}).") from error
     return _cells(path, values.T.toarray(), names, genes, units, obs or {})

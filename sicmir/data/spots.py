@@ -37,7 +37,7 @@ def rda_counts(path: Path, *, units: str = "UMI counts") -> ad.AnnData:
     """
     try:
         (matrix,) = read_objects(path).values()
-        counts, genes, names = sparse_matrix(matrix)
+        counts, genes, names = sparse_matrix(path, matrix)
     except (AttributeError, TypeError, ValueError) as error:
         raise ReadError(f"{path}: expected one dgCMatrix of counts, found none ({error}).") from error
     return assemble_counts(path, counts.T.toarray(), names, genes, units)
