@@ -146,6 +146,8 @@ def test_names_are_values_and_no_part_of_a_question(opened):
         (lambda one: meta.markers(one, "type 0", "E"), "min_grade should be one of"),
         (lambda one: meta.difference(one, "flu", by="tissue"), "expected 'disease' or 'condition'"),
         (lambda one: gene_expression(one, "PSME1"), "no gene 'PSME1': it holds targets of miRNAs outside"),
+        (lambda one: gene_expression(one, " "), "no gene ' '"),
+        (lambda one: targeting(one, "NONE"), "no gene 'NONE'"),
         (lambda one: one.values("grade"), "There is no 'grade'"),
         (lambda one: one.sql("SELECT nothing"), "cannot be understood"),
     ],
@@ -166,7 +168,28 @@ def test_genes_and_the_mirnas_that_target_them(opened, folder):
         assert found.loc[name, "n_donors"] == row["size"] == 6
     pairs = atlas.targets()
     assert set(targeting(opened, gene)["mirna"]) == set(pairs.loc[pairs["gene"] == gene, "mirna"])
-    assert targeting(opened, "NONE").empty
+    assert targeting(opened, f" {gene.lower()} ")["gene"].unique() == [gene]
+
+
+def test_genes_are_found_as_they_are_written_and_else_if_only_one_can_be_meant(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    for name in ("one", "two"):
+        renamed = {}
+        for table in ("genes", "targets"):
+            frame = atlas.read(tmp_path / "store", table, name)
+            first = frame["gene"].drop_duplicates().iloc[:3]
+            renamed = renamed or dict(zip(first, ("C1orf43", "MIXed", "mixED"), strict=True))
+            changed = frame.assign(gene=frame["gene"].replace(renamed))
+            write_table(changed, table, atlas.file(tmp_path / "store", table, name))
+    with Atlas(tmp_path / "store") as changed:
+        for written in ("C1orf43", "C1ORF43", " c1orf43"):
+            assert gene_expression(changed, written)["gene"].unique() == ["C1orf43"]
+            assert set(targeting(changed, written)["gene"]) == {"C1orf43"}
+        for written in ("MIXed", "mixED"):
+            assert gene_expression(changed, written)["gene"].unique() == [written]
+        for ask in (gene_expression, targeting):
+            with pytest.raises(ParameterError, match="'MIXED': there are MIXed, mixED; write it as one"):
+                ask(changed, "MIXED")
 
 
 def test_pools_are_what_is_stored(opened, rows):
@@ -445,6 +468,42 @@ def test_the_network_of_a_mirna(opened, folder):
     assert against.is_monotonic_increasing
 
 
+def test_what_is_not_predicted_is_no_background_of_genes_either(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "store")
+    silent = 'it\'s "type" 2; DROP TABLE mirna'
+    for name in ("one", "two"):  # a third cell type whose genes are far from those of the others
+        for table, value in (("mirna", "predicted"), ("genes", "expression")):
+            frame = atlas.read(tmp_path / "store", table, name)
+            extra = frame[frame["cell_type"] == "type 0"].assign(cell_type=silent)
+            extra[value] += 5
+            if table == "mirna":
+                hidden = extra["donor"] == "d1"
+                extra.loc[hidden, ["predicted", "lower", "upper", "fraction_above"]] = None
+                extra.loc[hidden, "abstained"] = True
+            path = atlas.file(tmp_path / "store", table, name)
+            write_table(pd.concat([frame, extra]), table, path)
+    with Atlas(tmp_path / "store") as changed:
+        found = links(changed, MIRNA, "type 1").set_index("gene")
+    unit = ["dataset", "donor"]
+    levels = {}
+    for table, value in (("mirna", "predicted"), ("genes", "expression")):
+        frame = pd.concat(
+            [atlas.read(tmp_path / "store", table, name).assign(dataset=name) for name in ("one", "two")]
+        )
+        frame = frame[~((frame["cell_type"] == silent) & (frame["donor"] == "d1"))]
+        levels[table] = frame, value
+    frame, value = levels["mirna"]
+    own = frame[frame["mirna"] == MIRNA].pivot_table(value, unit, "cell_type")
+    shift = own["type 1"] - own.drop(columns="type 1").mean(axis=1)
+    frame, value = levels["genes"]
+    for gene, row in found.iterrows():
+        own = frame[frame["gene"] == gene].pivot_table(value, unit, "cell_type")
+        difference = own["type 1"] - own.drop(columns="type 1").mean(axis=1)
+        assert row["difference"] == pytest.approx(difference.mean(), abs=1e-5)
+        assert row["mirna_difference"] == pytest.approx(shift.mean(), abs=1e-5)
+        assert row["n_opposite"] == (difference * shift < 0).sum()
+
+
 def test_with_enough_donors_the_network_has_correlations(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "store")
     rng = np.random.default_rng(0)
@@ -498,13 +557,63 @@ def test_stores_that_cannot_be_asked(tmp_path, folder):
         ("nonsense", {}, "There is no question 'nonsense'"),
         ("markers", {}, "The question markers needs cell_type"),
         ("network", {"mirna": MIRNA}, "needs cell_type"),
-        ("similar", {"cell_type": "type 0", "mirna": MIRNA}, "takes no mirna"),
+        ("similar", {"cell_type": "type 0", "mirna": MIRNA}, "takes no mirna; it takes cell_type, min_grade"),
+        ("expression", {"mirna": MIRNA, "min_grade": "B"}, "takes no min_grade; it takes mirna, cell_type"),
+        ("expression", {"mirna": MIRNA, "reference": "normal"}, "takes no reference"),
+        ("expression", {"mirna": MIRNA, "case": "flu", "fdr": 0.05}, "takes no case, fdr"),
+        ("gene", {"gene": "A", "across": "random"}, "takes no across; it takes gene, by"),
+        ("gene", {"gene": "A", "tissue": "skin"}, "takes no tissue"),
+        (
+            "markers",
+            {"cell_type": "type 0", "by": ["tissue"]},
+            "takes no by; it takes cell_type, min_grade, fdr",
+        ),
+        ("similar", {"cell_type": "type 0", "fdr": 0.05}, "takes no fdr"),
+        ("similar", {"cell_type": "type 0", "across": "fixed"}, "takes no across"),
+        ("network", {"mirna": MIRNA, "cell_type": "type 0", "min_grade": "A"}, "takes no min_grade"),
+        ("network", {"mirna": MIRNA, "cell_type": "type 0", "by": ["donor"]}, "takes no by"),
+        (
+            "difference",
+            {"case": "flu", "mirna": MIRNA},
+            "takes no mirna; it takes case, reference, by, cell_type",
+        ),
+        ("difference", {"case": "flu", "dataset": "two"}, "takes no dataset"),
+        ("markers", {"cell_type": "type 0", "min_grade": "NONSENSE"}, "min_grade should be one of"),
+        ("similar", {"cell_type": "type 0", "min_grade": "NONSENSE"}, "min_grade should be one of"),
+        ("difference", {"case": "flu", "min_grade": "NONSENSE"}, "min_grade should be one of"),
+        ("markers", {"cell_type": "type 0", "fdr": 99}, "fdr should lie between 0 and 1; found 99"),
+        ("difference", {"case": "flu", "fdr": 0.0}, "fdr should lie between 0 and 1"),
+        ("markers", {"cell_type": "type 0", "fdr": float("nan")}, "fdr should lie between 0 and 1"),
+        ("markers", {"cell_type": "type 0", "across": "mixed"}, "expected 'random' or 'fixed'"),
+        ("markers", {"cell_type": " "}, "cell_type=' ': expected a name of the atlas; give one."),
+        ("gene", {"gene": " "}, "gene=' ': expected a name"),
+        (
+            "expression",
+            {"mirna": MIRNA, "tissue": ""},
+            "tissue='': expected a name .*give one, or leave it out",
+        ),
+        ("difference", {"case": "flu", "reference": ""}, "reference='': expected a name"),
+        ("difference", {"case": "flu", "by": []}, "by disease or by condition"),
+        ("difference", {"case": "flu", "by": "tissue"}, "by='tissue': expected 'disease' or 'condition'"),
+        ("expression", {"mirna": MIRNA, "by": []}, "expected some of cell_type, tissue"),
         ("difference", {"case": "flu", "by": ["disease", "condition"]}, "by disease or by condition"),
     ],
 )
 def test_questions_that_are_incomplete(folder, what, options, told):
     with pytest.raises(ParameterError, match=told):
         answer(what, folder=folder, **options)
+
+
+def test_what_is_not_given_is_as_the_functions_have_it(folder, opened):
+    for what, options, expected in (
+        ("expression", {"mirna": MIRNA}, expression(opened, MIRNA)),
+        ("expression", {"mirna": MIRNA, "by": "tissue"}, expression(opened, MIRNA, by=["tissue"])),
+        ("markers", {"cell_type": "type 0"}, meta.markers(opened, "type 0")),
+        ("markers", {"cell_type": "type 0", "min_grade": ""}, meta.markers(opened, "type 0", "")),
+        ("difference", {"case": "flu"}, meta.difference(opened, "flu")),
+        ("network", {"mirna": MIRNA, "cell_type": "type 1"}, links(opened, MIRNA, "type 1")),
+    ):
+        pd.testing.assert_frame_equal(answer(what, folder=folder, **options), expected)
 
 
 def test_tables_are_written(tmp_path):
@@ -543,3 +652,11 @@ def test_the_command_asks_the_same(folder, opened, tmp_path):
     done = call(folder, "markers")
     assert (done.exit_code, done.stderr) == (1, "sicmir: The question markers needs --cell-type.\n")
     assert call(folder, "nonsense").exit_code == 2
+    for options, told in (
+        (["--min-grade", "B"], "The question expression takes no --min-grade; it takes mirna, --cell-type"),
+        (["--fdr", "0.05"], "takes no fdr"),
+        (["--tissue", " "], "--tissue ' ': expected a name of the atlas; give one, or leave it out."),
+    ):
+        done = call(folder, "expression", "--mirna", MIRNA, *options)
+        assert done.exit_code == 1
+        assert told in done.stderr

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -13,32 +14,32 @@ from sicmir.atlas import expression, links, meta
 from sicmir.atlas.query import Atlas
 from sicmir.errors import ParameterError
 
-NEEDED = {
-    "expression": (),
-    "markers": ("cell_type",),
-    "difference": ("case",),
-    "similar": ("cell_type",),
-    "network": ("mirna", "cell_type"),
-    "gene": ("gene",),
+QUESTIONS: dict[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
+    "expression": (expression.expression, ()),
+    "markers": (meta.markers, ("cell_type",)),
+    "difference": (meta.difference, ("case",)),
+    "similar": (meta.similar, ("cell_type",)),
+    "network": (links.network, ("mirna", "cell_type")),
+    "gene": (expression.gene_expression, ("gene",)),
 }
-"""The questions, and what has to be given for each."""
+"""The questions: the function that answers, and what has to be given to it beside the atlas."""
 
 
 def answer(
     what: str,
     *,
-    mirna: str = "",
-    cell_type: str = "",
-    gene: str = "",
-    tissue: str = "",
-    disease: str = "",
-    dataset: str = "",
-    by: Sequence[str] = (),
-    case: str = "",
-    reference: str = "normal",
-    min_grade: str = "B",
-    fdr: float = 0.05,
-    across: Literal["random", "fixed"] = "random",
+    mirna: str | None = None,
+    cell_type: str | None = None,
+    gene: str | None = None,
+    tissue: str | None = None,
+    disease: str | None = None,
+    dataset: str | None = None,
+    by: Sequence[str] | None = None,
+    case: str | None = None,
+    reference: str | None = None,
+    min_grade: str | None = None,
+    fdr: float | None = None,
+    across: Literal["random", "fixed"] | None = None,
     folder: str | Path = "",
 ) -> pd.DataFrame:
     """Open an atlas and ask it.
@@ -46,10 +47,11 @@ def answer(
     Parameters
     ----------
     what
-        A key of :data:`NEEDED`: ``expression`` and ``gene`` (:mod:`sicmir.atlas.expression`), ``markers``,
+        A key of :data:`QUESTIONS`: ``expression`` and ``gene`` (:mod:`sicmir.atlas.expression`), ``markers``,
         ``difference`` and ``similar`` (:mod:`sicmir.atlas.meta`) or ``network`` (:mod:`sicmir.atlas.links`).
     mirna, cell_type, gene, tissue, disease, dataset, by, case, reference, min_grade, fdr, across
-        As these functions take them; what one does not take is refused.
+        As these functions take them; None is not given, and takes the default of the function. What a
+        question does not take is refused.
     folder
         As for :class:`sicmir.atlas.query.Atlas`.
 
@@ -61,40 +63,33 @@ def answer(
     Raises
     ------
     ParameterError, DataError, ReadError
-        As the function; also for what is missing or too much.
+        As the function; also for what is missing, too much, or a blank name.
     """
-    if what not in NEEDED:
-        raise ParameterError(f"There is no question {what!r}; there are {', '.join(NEEDED)}.")
-    given = {"mirna": mirna, "cell_type": cell_type, "gene": gene, "tissue": tissue, "disease": disease}
-    given |= {"dataset": dataset, "case": case}
-    missing = [name for name in NEEDED[what] if not given[name]]
+    if what not in QUESTIONS:
+        raise ParameterError(f"There is no question {what!r}; there are {', '.join(QUESTIONS)}.")
+    names = {"mirna": mirna, "cell_type": cell_type, "gene": gene, "tissue": tissue, "disease": disease}
+    names |= {"dataset": dataset, "case": case, "reference": reference}
+    options: dict[str, Any] = names | {"by": by, "min_grade": min_grade, "fdr": fdr, "across": across}
+    given = {name: value for name, value in options.items() if value is not None}
+    function, needed = QUESTIONS[what]
+    missing = [name for name in needed if name not in given]
     if missing:
         raise ParameterError(f"The question {what} needs {' and '.join(missing)}.")
-    taken = {
-        "expression": ("mirna", "cell_type", "tissue", "disease", "dataset"),
-        "difference": ("case", "cell_type"),
-    }.get(what, NEEDED[what])
-    odd = [name for name, value in given.items() if value and name not in taken]
+    taken = [name for name in signature(function).parameters if name in options]
+    odd = [name for name in given if name not in taken]
     if odd:
         raise ParameterError(f"The question {what} takes no {', '.join(odd)}; it takes {', '.join(taken)}.")
-    if what == "difference" and len(by) > 1:
-        raise ParameterError(f"by={list(by)!r}: a difference is by disease or by condition.")
-    judged = {"min_grade": min_grade, "fdr": fdr, "across": across}
-    apart = list(by) or list(expression.BY)
-    ask: dict[str, Callable[[Atlas], pd.DataFrame]] = {
-        "expression": lambda atlas: expression.expression(
-            atlas, mirna, cell_type, tissue, disease, dataset, apart
-        ),
-        "gene": lambda atlas: expression.gene_expression(atlas, gene, apart),
-        "markers": lambda atlas: meta.markers(atlas, cell_type, **judged),
-        "difference": lambda atlas: meta.difference(
-            atlas, case, reference, by[0] if by else "disease", cell_type, **judged
-        ),
-        "similar": lambda atlas: meta.similar(atlas, cell_type, min_grade),
-        "network": lambda atlas: links.network(atlas, mirna, cell_type),
-    }
+    for name, value in names.items():
+        if value is not None and not value.strip():
+            rest = "" if name in needed else ", or leave it out"
+            raise ParameterError(f"{name}={value!r}: expected a name of the atlas; give one{rest}.")
+    if by is not None:
+        columns = [by] if isinstance(by, str) else list(by)
+        if what == "difference" and len(columns) != 1:
+            raise ParameterError(f"by={columns!r}: a difference is by disease or by condition.")
+        given["by"] = columns[0] if what == "difference" else columns
     with Atlas(folder) as atlas:
-        return ask[what](atlas)
+        return function(atlas, **given)
 
 
 def write_answer(table: pd.DataFrame, path: Path) -> None:

@@ -96,12 +96,12 @@ def query(
             "network of a miRNA in a cell type; expression of a target gene."
         ),
     ],
-    mirna: Annotated[str, typer.Option(help="miRNA, also short as miR-21.")] = "",
-    cell_type: Annotated[str, typer.Option(help="Cell type, by its name in the atlas.")] = "",
-    gene: Annotated[str, typer.Option(help="Target gene, by symbol.")] = "",
-    tissue: Annotated[str, typer.Option(help="Only this tissue.")] = "",
-    disease: Annotated[str, typer.Option(help="Only this disease.")] = "",
-    dataset: Annotated[str, typer.Option(help="Only this data set.")] = "",
+    mirna: Annotated[str | None, typer.Option(help="miRNA, also short as miR-21.")] = None,
+    cell_type: Annotated[str | None, typer.Option(help="Cell type, by its name in the atlas.")] = None,
+    gene: Annotated[str | None, typer.Option(help="Target gene, by symbol.")] = None,
+    tissue: Annotated[str | None, typer.Option(help="Only this tissue.")] = None,
+    disease: Annotated[str | None, typer.Option(help="Only this disease.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -110,25 +110,32 @@ def query(
             "disease or condition.",
         ),
     ] = None,
-    case: Annotated[str, typer.Option(help="Of a difference: this disease or condition ...")] = "",
-    reference: Annotated[str, typer.Option(help="... against this one.")] = "normal",
-    min_grade: Annotated[str, typer.Option(help="Worst grade that counts, '' for all.")] = "B",
-    fdr: Annotated[float, typer.Option(help="Largest q of a finding.")] = 0.05,
+    case: Annotated[str | None, typer.Option(help="Of a difference: this disease or condition ...")] = None,
+    reference: Annotated[str | None, typer.Option(help="... against this one, or else normal.")] = None,
+    min_grade: Annotated[
+        str | None, typer.Option(help="Worst grade that counts, '' for all; else B.")
+    ] = None,
+    fdr: Annotated[float | None, typer.Option(help="Largest q of a finding, else 0.05.")] = None,
     across: Annotated[
-        Literal["random", "fixed"],
-        typer.Option(help="Data sets stand for others like them (random), or for themselves (fixed)."),
-    ] = "random",
+        Literal["random", "fixed"] | None,
+        typer.Option(
+            help="Data sets stand for others like them (random), or for themselves (fixed); else random."
+        ),
+    ] = None,
     rows: Annotated[int, typer.Option(help="Rows that are shown; a file holds all.")] = 20,
     out: Annotated[str, typer.Option("--out", help=".csv or .parquet to write.")] = "",
     store: Store = "",
 ) -> None:
-    """Ask the atlas. Donors are the units, and every row tells how far its miRNA can be believed."""
+    """Ask the atlas. Donors are the units, and every row tells how far its miRNA can be believed.
+
+    A question takes the options that it needs, and refuses others.
+    """
     from sicmir.atlas.answers import answer, write_answer
 
     names = {"mirna": mirna, "cell_type": cell_type, "gene": gene, "tissue": tissue, "disease": disease}
     names |= {"dataset": dataset, "case": case, "reference": reference, "min_grade": min_grade}
     try:
-        table = answer(what, by=columns(by), fdr=fdr, across=across, folder=store, **names)
+        table = answer(what, by=columns(by) or None, fdr=fdr, across=across, folder=store, **names)
         if out:
             write_answer(table, Path(out))
     except SicmirError as error:

@@ -92,7 +92,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
     atlas, by
         As for :func:`expression`.
     gene
-        Current symbol; "" for all.
+        Current symbol, as :meth:`sicmir.atlas.query.Atlas.gene` finds it; "" for all.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
     Raises
     ------
     ParameterError
-        If the gene is none of the targets that were measured, as landmarks and other genes are not.
+        If there is no such gene.
     """
     query = _UNITS.format(
         shown=", ".join(["gene", *_columns(by)]),
@@ -113,13 +113,7 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
         value="expression",
         more="",
     )
-    found = atlas.sql(query, {"gene": gene.strip().upper()})
-    if found.empty:
-        raise ParameterError(
-            f"The atlas has no gene {gene!r}: it holds targets of miRNAs outside the 977 landmarks, by their "
-            "current symbols."
-        )
-    return found
+    return atlas.sql(query, {"gene": gene and atlas.gene(gene)})
 
 
 def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
@@ -128,11 +122,16 @@ def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``mirna, gene, evidence`` and how far each miRNA can be believed, best first; no rows for none.
+        ``mirna, gene, evidence`` and how far each miRNA can be believed, best first.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such gene.
     """
     found = atlas.sql(
         "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene OR $gene = '' ORDER BY mirna",
-        {"gene": gene.strip().upper()},
+        {"gene": gene and atlas.gene(gene)},
     )
     return found.join(atlas.trust, on="mirna").sort_values(["grade", "mirna"], ignore_index=True)
 

@@ -16,6 +16,8 @@ SELECT {name}, dataset, donor, avg(value) FILTER (cell_type = $cell_type) AS own
     avg(value) FILTER (cell_type <> $cell_type) AS others
 FROM (
     SELECT {name}, dataset, donor, cell_type, avg({value}) AS value FROM {table}
+    SEMI JOIN (SELECT dataset, donor, cell_type, condition FROM mirna WHERE mirna = $any AND NOT abstained)
+    USING (dataset, donor, cell_type, condition)
     WHERE {name} IN (SELECT unnest($names)) AND {value} IS NOT NULL GROUP BY ALL
 ) GROUP BY ALL HAVING own IS NOT NULL ORDER BY {name}, dataset, donor
 """
@@ -44,11 +46,11 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         A row for each target that was measured, those that most go against the miRNA first: ``mirna,
         cell_type, gene, evidence``; ``expression``, mean over donors of log2(CPM+1); ``n_datasets`` and
         ``n_donors`` with the cell type; ``difference`` of the gene and ``mirna_difference``, both from the
-        mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one;
-        ``n_opposite``, donors in which the two have opposite signs; ``r``, partial correlation of the two
-        over donors within data sets, ``p`` and ``q`` over the targets of the miRNA
-        (:func:`sicmir.networks.network.edges`), NaN where ``status`` says why; and how far the miRNA can be
-        believed.
+        mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one; groups
+        without a prediction are left out of both; ``n_opposite``, donors in which the two have opposite
+        signs; ``r``, partial correlation of the two over donors within data sets, ``p`` and ``q`` over the
+        targets of the miRNA (:func:`sicmir.network.edges`), NaN where ``status`` says why; and how far the
+        miRNA can be believed.
 
     Raises
     ------
@@ -63,7 +65,8 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         "GROUP BY ALL ORDER BY mirna, gene",
         {"name": name},
     )
-    chosen = {"cell_type": kind}
+    # Genes and miRNAs are held against the same groups, which are those with a prediction.
+    chosen = {"cell_type": kind, "any": atlas.trust.index[0]}
     genes = atlas.sql(
         _UNITS.format(name="gene", value="expression", table="genes"),
         chosen | {"names": pairs["gene"].unique().tolist()},

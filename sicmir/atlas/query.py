@@ -136,6 +136,31 @@ class Atlas:
             raise ParameterError(_unknown("miRNA", wanted, self.trust.index.tolist()))
         return found[0]
 
+    def gene(self, wanted: str) -> str:
+        """Symbol of a target gene as it is written in the atlas; in other capitals only where one has it.
+
+        Raises
+        ------
+        ParameterError
+            If the gene is none of the targets that were measured, as landmarks and other genes are not, or
+            capitals leave several.
+        """
+        name = wanted.strip()
+        query = "SELECT DISTINCT gene FROM genes WHERE {} = $name ORDER BY gene"
+        found: list[str] = []
+        for column, value in (("gene", name), ("lower(gene)", name.lower())):
+            found = found or self.sql(query.format(column), {"name": value})["gene"].tolist()
+        if len(found) > 1:
+            raise ParameterError(
+                f"The gene {wanted!r}: there are {', '.join(found)}; write it as one of these."
+            )
+        if not found:
+            raise ParameterError(
+                f"The atlas has no gene {wanted!r}: it holds targets of miRNAs outside the 977 landmarks, by "
+                "their current symbols."
+            )
+        return found[0]
+
     def label(self, kind: str, wanted: str) -> str:
         """A value of a label as it is written in the atlas, whatever its capitals.
 
