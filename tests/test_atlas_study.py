@@ -1,5 +1,7 @@
 """The chapter on the atlas: its data sets, agreement with measurement, the page on toy and on a file."""
 
+from itertools import combinations, permutations
+
 import anndata as ad
 import atlas_store
 import matplotlib.pyplot as plt
@@ -9,10 +11,11 @@ import pytest
 import small_cells
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from scipy.stats import spearmanr
+from scipy.stats import binom, spearmanr
 
 from sicmir import data, panel, paths
 from sicmir.atlas import agreement, at_hand, figures, labels, study
+from sicmir.atlas.overall import COLUMNS, overall
 from sicmir.atlas.query import Atlas
 from sicmir.cells import cell_references
 from sicmir.errors import DataError, UnreachableError
@@ -94,12 +97,108 @@ def test_agreement_is_that_of_differences(page):
     assert worse["spearman"].iloc[0] == pytest.approx(-judged["spearman"], abs=1e-6)
 
 
+def test_the_headline_bears_an_interval_and_what_chance_gives(page):
+    whole, judged, found = page["whole"], page["judged"], page["found"]
+    assert whole["pairs"].tolist() == ["all"] * 2  # each source is of one data set
+    spearman, sign = whole.itertuples()
+    assert spearman.value == pytest.approx(judged["spearman"].median(), abs=1e-6)
+    assert sign.value == pytest.approx(np.average(judged["same_sign"], weights=judged["n_large"]))
+    assert (spearman.n_pairs, spearman.n_types, spearman.n_sources, spearman.n_namings) == (12, 8, 2, 50)
+    for row in (spearman, sign):
+        assert row.chance_lower < row.chance < row.chance_upper < row.lower <= row.value <= row.upper
+        assert row.p == 1 / 50
+    assert (found["between"], found["between_lower"]) == (spearman.value, spearman.lower)
+    assert (found["same_sign_chance_upper"], found["same_sign_p"]) == (sign.chance_upper, sign.p)
+
+
+def few_types(rng, agree=0.0, n_types=4, n_donors=3, n_mirnas=60):
+    """Measured miRNA of cell types of one source, and predictions of donors that agree with it or do not."""
+    names = [f"set: type {i}" for i in range(n_types)]
+    known = rng.uniform(8, 14, (n_types, n_mirnas))
+    mirnas = [f"m{i}" for i in range(n_mirnas)]
+    obs = pd.DataFrame({"dataset": "set", "cell_type": names, "source": "one"}, index=names)
+    measured = ad.AnnData(known.astype(np.float32), obs=obs, var=pd.DataFrame(index=mirnas))
+    noise = rng.normal(0, 1, (n_types, 1, n_mirnas)) + rng.normal(0, 0.3, (n_types, n_donors, n_mirnas))
+    values = (agree * known[:, None] + noise).reshape(-1, n_mirnas)
+    rows = [(name, f"d{i}") for name in names for i in range(n_donors)]
+    index = pd.MultiIndex.from_tuples(rows, names=["cell_type", "donor"])
+    return measured, pd.DataFrame(values, index=index, columns=mirnas)
+
+
+def test_agreement_over_all_pairs_by_hand():
+    measured, donors = few_types(np.random.default_rng(0), agree=0.2)
+    predicted = agreement.predicted_types(donors)
+    pd.testing.assert_frame_equal(predicted, donors.groupby("cell_type").mean())
+    known, told = measured.to_df().to_numpy(float), predicted.to_numpy()
+
+    def figures(told):
+        rho, right, large = [], 0, 0
+        for a, b in combinations(range(4), 2):
+            left, other = known[a] - known[b], told[a] - told[b]
+            rho.append(spearmanr(left, other)[0])
+            big = np.abs(left) >= 1
+            right, large = right + (np.sign(left) == np.sign(other))[big].sum(), large + big.sum()
+        return np.median(rho), right / large
+
+    by_chance = np.array([figures(told[list(order)]) for order in permutations(range(4))])
+    found = overall(measured, donors, n_resamples=100)
+    assert (found["n_namings"] == 24).all()  # all of them
+    for place, row in enumerate(found.itertuples()):
+        value = figures(told)[place]
+        assert row.value == pytest.approx(value)
+        expected = np.percentile(by_chance[:, place], [50, 2.5, 97.5])
+        np.testing.assert_allclose([row.chance, row.chance_lower, row.chance_upper], expected)
+        assert row.p == pytest.approx(np.mean(by_chance[:, place] >= value - 1e-12))
+
+
+def test_intervals_of_the_agreement_are_of_cell_types_and_donors():
+    rng = np.random.default_rng(1)
+    measured, donors = few_types(rng, agree=0.3, n_types=6)
+    wide = overall(measured, donors, n_resamples=100).iloc[0]
+    same = donors.groupby("cell_type").transform("mean")  # donors alike: what is left is of cell types
+    narrow = overall(measured, same, n_resamples=100).iloc[0]
+    assert wide["lower"] < wide["value"] < wide["upper"]
+    assert wide["upper"] - wide["lower"] > narrow["upper"] - narrow["lower"] > 0
+    two = measured.obs_names[:2]
+    single = same[same.index.isin(two, level=0)]
+    row = overall(measured[two], single, n_resamples=50).iloc[0]  # one pair, whatever is drawn
+    assert row["lower"] == pytest.approx(row["value"]) == pytest.approx(row["upper"])
+    assert (row["n_pairs"], row["n_namings"]) == (1, 2)
+    none = overall(measured[two[:1]], single[single.index.isin(two[:1], level=0)])
+    assert list(none.columns) == list(COLUMNS)
+    assert none.empty
+
+
+def test_pairs_of_different_data_sets_are_told_apart_and_equal_libraries_left_out():
+    measured, donors = few_types(np.random.default_rng(2), n_types=5)
+    measured.obs["dataset"] = ["a", "a", "a", "b", "b"]
+    measured.X[4] = measured.X[3]  # beside the same libraries
+    found = overall(measured, donors, n_resamples=20)
+    assert found["pairs"].tolist() == ["all", "all", "of one data set", "of one data set"]
+    assert found["n_pairs"].tolist() == [9, 9, 3, 3]
+    assert found["n_types"].tolist() == [5, 5, 3, 3]
+
+
+def test_predictions_that_know_nothing_are_seldom_better_than_chance():
+    n = 60
+    sets = (few_types(np.random.default_rng(seed), n_types=3, n_mirnas=30) for seed in range(n))
+    p = np.array([overall(*one, n_resamples=6)["p"] for one in sets])  # of six namings
+    for level in (1 / 6, 1 / 2):
+        low, high = binom.ppf([1e-3, 1 - 1e-3], n, level)
+        assert ((low <= (p <= level).sum(axis=0)) & ((p <= level).sum(axis=0) <= high)).all()
+
+
 def test_predicted_types_are_means_over_donors(page):
     predicted, opened = page["predicted"], page["opened"]
     chosen = "dataset = 'toy-1' AND cell_type = 'type B' AND NOT abstained"
     rows = opened.sql(f"SELECT mirna, predicted FROM mirna WHERE {chosen}")
     expected = rows.groupby("mirna")["predicted"].mean()[predicted.columns]
     np.testing.assert_allclose(predicted.loc["toy-1: type B"], expected, rtol=1e-5)
+    rows = opened.sql(f"SELECT donor, mirna, predicted FROM mirna WHERE {chosen}")
+    each = rows.pivot_table("predicted", "donor", "mirna")[predicted.columns]
+    found = page["by_measured"].loc["toy-1: type B"]
+    np.testing.assert_allclose(found, each.loc[found.index], rtol=1e-5)
+    assert len(found) == 6
 
 
 def test_the_network_and_the_contrast_that_are_chosen(page):
@@ -141,7 +240,7 @@ def test_a_page_of_a_file_by_parameters_alone(tmp_path):
     )
     assert (found["n_pairs"], found["n_targets"], found["n_compared"]) == (0, 0, 0)
     assert found["contrast"].startswith("nothing: no data set has two")
-    assert np.isnan(found["between"])
+    assert np.isnan([found["between"], found["between_upper"], found["same_sign_chance_lower"]]).all()
     (row,) = page["atlas"].registry.itertuples()
     assert (row.dataset, row.tissue, row.disease) == ("mine", "skin", "normal")
 

@@ -22,5 +22,6 @@ Rooms, in the order of the data: :mod:`~sicmir.atlas.labels`, :mod:`~sicmir.atla
 DuckDB), :mod:`~sicmir.atlas.expression`, :mod:`~sicmir.atlas.combine`, :mod:`~sicmir.atlas.meta`,
 :mod:`~sicmir.atlas.links`, :mod:`~sicmir.atlas.answers`, :mod:`~sicmir.atlas.commands`. Static pages:
 :mod:`~sicmir.atlas.shards`, :mod:`~sicmir.atlas.explorer`. The chapter: :mod:`~sicmir.atlas.at_hand`,
-:mod:`~sicmir.atlas.study`, :mod:`~sicmir.atlas.agreement`, :mod:`~sicmir.atlas.figures`.
+:mod:`~sicmir.atlas.study`, :mod:`~sicmir.atlas.agreement`, :mod:`~sicmir.atlas.overall`,
+:mod:`~sicmir.atlas.figures`.
 """

@@ -20,6 +20,9 @@ from sicmir.model import Bundle
 MIN_RPM = cell_validation.MIN_RPM
 """Measured reads per million in a cell type of the source that a miRNA needs to be judged."""
 
+LARGE = 1.0
+"""Measured difference, log2, of which the sign is asked."""
+
 
 def measured_types(cells: Mapping[str, ad.AnnData], bundle: Bundle, seed: int = 0) -> ad.AnnData:
     """Measured miRNA of the cell types of an atlas, where it is known.
@@ -70,19 +73,32 @@ def load_measured(cells: Mapping[str, ad.AnnData], bundle: Bundle, seed: int = 0
         return none
 
 
-def predicted_types(atlas: Atlas, measured: ad.AnnData) -> pd.DataFrame:
-    """Predictions of the cell types that were measured: mean over donors, the rows of ``measured``.
+def predicted_donors(atlas: Atlas, measured: ad.AnnData) -> pd.DataFrame:
+    """Predictions of the cell types that were measured, a row for each row of ``measured`` and donor.
 
     Cell types of which no donor is predicted are left out.
     """
+    there = {name: set(atlas.values(name)) for name in ("dataset", "cell_type")}
     rows = {}
     for name, row in measured.obs.iterrows():
-        if row["dataset"] not in atlas.values("dataset") or row["cell_type"] not in atlas.values("cell_type"):
+        if any(row[label] not in values for label, values in there.items()):
             continue
-        found = expression(atlas, cell_type=row["cell_type"], dataset=row["dataset"], by=["cell_type"])
-        if len(found) and found["n_donors"].max() > 0:
-            rows[name] = found.set_index("mirna")["mean"]
-    return pd.DataFrame(rows).T.reindex(columns=measured.var_names)
+        found = expression(atlas, cell_type=row["cell_type"], dataset=row["dataset"], by=["donor"])
+        known = found[found["mean"].notna()]
+        if len(known):
+            rows[name] = known.pivot_table("mean", "donor", "mirna")
+    table = pd.concat(rows, names=["cell_type", "donor"]) if rows else _none(["cell_type", "donor"])
+    return table.reindex(columns=measured.var_names)
+
+
+def predicted_types(donors: pd.DataFrame) -> pd.DataFrame:
+    """Mean over donors of each cell type, of what :func:`predicted_donors` gives."""
+    return donors.groupby(level="cell_type", sort=False).mean()
+
+
+def judged_mirnas(known: pd.DataFrame) -> pd.Index:
+    """The miRNAs of the cell types of a source (rows, log2(RPM+1)) that are judged: :data:`MIN_RPM`."""
+    return known.columns[(known.max() >= np.log2(MIN_RPM + 1)) & known.notna().all()]
 
 
 def agreement(
@@ -113,7 +129,7 @@ def agreement(
         if len(own) < 2:
             continue
         known = measured[own.index].to_df()
-        judged = known.columns[(known.max() >= np.log2(MIN_RPM + 1)) & known.notna().all()]
+        judged = judged_mirnas(known)
         pair = known[judged], predicted.loc[own.index, judged]
         table = cell_agreement.compare(
             pair[0], {"atlas": pair[1]}, clusters=clusters, n_resamples=n_resamples, seed=seed
@@ -152,9 +168,13 @@ def place_of_names(measured: ad.AnnData, predicted: pd.DataFrame) -> pd.DataFram
 
 def _signs(measured: pd.DataFrame, predicted: pd.DataFrame, a: str, b: str) -> tuple[float, int]:
     known = measured.loc[a] - measured.loc[b]
-    large = known.abs() >= 1
+    large = known.abs() >= LARGE
     same = np.sign(known[large]) == np.sign((predicted.loc[a] - predicted.loc[b])[large])
     return (float(same.mean()) if large.any() else float("nan")), int(large.sum())
+
+
+def _none(levels: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(index=pd.MultiIndex.from_arrays([[] for _ in levels], names=levels), dtype=np.float64)
 
 
 def _toy(cells: Mapping[str, ad.AnnData], seed: int) -> ad.AnnData:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -171,6 +170,7 @@ def headline(
     atlas: Atlas,
     markers: pd.DataFrame,
     judged: pd.DataFrame,
+    whole: pd.DataFrame,
     orders: pd.DataFrame,
     contrast: pd.DataFrame,
     network: pd.DataFrame,
@@ -181,8 +181,9 @@ def headline(
     ----------
     atlas
         Opened.
-    markers, judged, orders, contrast, network
-        Of :func:`all_markers`, :func:`agreement`, :func:`place_of_names`,
+    markers, judged, whole, orders, contrast, network
+        Of :func:`all_markers`, :func:`sicmir.atlas.agreement.agreement`,
+        :func:`sicmir.atlas.overall.overall`, :func:`sicmir.atlas.agreement.place_of_names`,
         :func:`sicmir.atlas.meta.difference` and :func:`sicmir.atlas.links.network`; tables without rows where
         there was nothing.
     """
@@ -205,18 +206,21 @@ def headline(
         "n_compared": int(contrast["p"].notna().sum()) if len(contrast) else 0,
         "n_targets": len(network),
         "n_pairs": len(judged),
-        "between": float(judged["spearman"].median()) if len(judged) else float("nan"),
         "n_above": int((judged["lower"] > 0).sum()) if len(judged) else 0,
         "n_below": int((judged["upper"] < 0).sum()) if len(judged) else 0,
-        "same_sign": float(np.average(judged["same_sign"], weights=judged["n_large"]))
-        if len(judged)
-        else float("nan"),
         "place": int(most["place"].iloc[0]) if len(most) else 0,
         "n_orders": int(most["n_orders"].iloc[0]) if len(most) else 0,
         "place_source": str(most["source"].iloc[0]) if len(most) else "none",
-    }
+    } | _of_pairs(whole)
 
 
-def _share(shares: pd.Series, numbers: pd.Series) -> float:
-    known = shares.notna()
-    return float(np.average(shares[known], weights=numbers[known])) if known.any() else float("nan")
+def _of_pairs(whole: pd.DataFrame) -> dict[str, float]:
+    """Figures over all pairs, with their intervals and what chance gives; NaN where there are none."""
+    rows = whole[whole["pairs"] == "all"].set_index("figure")
+    shown = ("value", "lower", "upper", "chance_lower", "chance_upper", "p")
+    found = {}
+    for figure, name in (("spearman", "between"), ("same_sign", "same_sign")):
+        for part in shown:
+            key = name if part == "value" else f"{name}_{part}"
+            found[key] = float(rows.loc[figure, part]) if figure in rows.index else float("nan")
+    return found
