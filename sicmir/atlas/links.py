@@ -49,8 +49,8 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
         mean of the other cell types of the same donor, mean over ``n_compared`` donors that have one; groups
         without a prediction are left out of both; ``n_opposite``, donors in which the two have opposite
         signs; ``r``, partial correlation of the two over donors within data sets, ``p`` and ``q`` over the
-        targets of the miRNA (:func:`sicmir.network.edges`), NaN where ``status`` says why; and how far the
-        miRNA can be believed.
+        targets of the miRNA (:func:`sicmir.networks.network.edges`), NaN where ``status`` says why; and how
+        far the miRNA can be believed.
 
     Raises
     ------
