@@ -20,6 +20,7 @@ class Server:
     def __init__(self):
         self.files = {"/file.bin": CONTENT}
         self.ranges = True
+        self.sends_to = {}
         self.break_after = []
         self.requests = []
 
@@ -32,6 +33,11 @@ def server():
         def do_GET(self):
             asked = self.headers.get("Range")
             state.requests.append((self.path, asked))
+            if self.path in state.sends_to:
+                self.send_response(302)
+                self.send_header("Location", state.sends_to[self.path])
+                self.end_headers()
+                return
             content = state.files.get(self.path)
             if content is None:
                 self.send_error(404)

@@ -70,6 +70,28 @@ def test_part_is_kept_and_taken_up_by_the_next_call(server):
     assert server.requests[-1][1] == f"bytes={kept}-"
 
 
+def test_only_encrypted_addresses_are_asked(server, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "requests.adapters.HTTPAdapter.send", lambda self, request, **_: asked.append(request.url)
+    )
+    with pytest.raises(UnreachableError, match=r"http://data\.invalid/x is not encrypted; expected https://"):
+        fetch_file(entry("http://data.invalid/x"), progress=False)
+    monkeypatch.setenv("SICMIR_MIRROR", "http://data.invalid/mirror")
+    with pytest.raises(UnreachableError, match=rf"http://data\.invalid/mirror/{NAME} is not encrypted"):
+        fetch_file(entry("http://data.invalid/x"), progress=False)
+    assert asked == []
+
+
+def test_a_server_that_sends_to_an_address_without_encryption_is_not_followed(server):
+    server.sends_to["/file.bin"] = "http://data.invalid/file.bin"
+    with pytest.raises(UnreachableError, match=r"http://data\.invalid/file\.bin is not encrypted"):
+        fetch_file(entry(server.url + "/file.bin"), progress=False)
+    server.sends_to["/file.bin"] = server.url + "/other.bin"
+    server.files["/other.bin"] = CONTENT
+    assert fetch_file(entry(server.url + "/file.bin"), progress=False).read_bytes() == CONTENT
+
+
 def test_server_without_ranges_starts_over(server):
     part().parent.mkdir(parents=True)
     part().write_bytes(CONTENT[:1000])

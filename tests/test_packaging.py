@@ -1,5 +1,6 @@
 """Files that must agree with each other: metadata, pins, conda wrapper, notebooks, citation."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,31 @@ import sicmir
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+ZENODO = {
+    *(
+        "title",
+        "description",
+        "creators",
+        "contributors",
+        "upload_type",
+        "access_right",
+        "license",
+        "version",
+    ),
+    *(
+        "language",
+        "keywords",
+        "subjects",
+        "notes",
+        "references",
+        "related_identifiers",
+        "communities",
+        "grants",
+    ),
+    "publication_date",
+}
+"""Keys of ``.zenodo.json`` for software."""
 
 
 def normal(name):
@@ -53,6 +79,23 @@ def test_conda_environment_is_a_wrapper_around_the_same_files():
 def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["version"] == sicmir.__version__
+
+
+def test_zenodo_says_what_the_others_say():
+    archive = json.loads((ROOT / ".zenodo.json").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert archive["version"] == PROJECT["version"]
+    assert archive["license"] == PROJECT["license"] == citation["license"]
+    assert archive["keywords"] == PROJECT["keywords"]
+    names = [author["name"] for author in PROJECT["authors"]]
+    assert [author["name"] for author in archive["creators"]] == names
+    assert [author["name"] for author in citation["authors"]] == names
+    (paper,) = archive["related_identifiers"]
+    assert paper["identifier"] == citation["references"][0]["doi"]
+    # What Zenodo asks of software that is open, and no key that it would refuse.
+    assert (archive["upload_type"], archive["access_right"]) == ("software", "open")
+    assert {"title", "description"} <= set(archive) <= ZENODO
+    assert set(paper) <= {"identifier", "relation", "resource_type", "scheme"}
 
 
 def test_import_is_light_and_leaves_the_random_state_alone():

@@ -190,7 +190,7 @@ class Study:
             predicted = cross_predict(method, X, Y, self.obs, [split], self.seed, progress=False)
             with paths.replacing(path) as part:
                 np.save(part, predicted.to_numpy()[split.test])
-        return np.load(path)
+        return np.load(path, allow_pickle=False)
 
 
 def _code(method: Method, seed: int) -> str:

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, checked, moved when it is right."""
+"""One file over HTTPS: resumed where it broke off, checked, moved when it is right."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -20,6 +22,19 @@ from sicmir.errors import FetchError
 TIMEOUT = (10, 60)
 ATTEMPTS = 3
 BLOCK = 1 << 13  # what is lost when a connection breaks
+
+
+THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+"""Hosts that may be asked without encryption."""
+
+
+class _Encrypted(requests.adapters.HTTPAdapter):
+    """What answers for ``http://``, also where a server sends there: it refuses before anything is sent."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        if urlsplit(request.url or "").hostname not in THIS_MACHINE:
+            raise requests.exceptions.InvalidSchema(f"{request.url} is not encrypted; expected https://")
+        return super().send(request, **options)
 
 
 class NotAvailableError(Exception):
@@ -46,7 +61,7 @@ def download(url: str, target: Path, entry: FileEntry, progress: bool) -> None:
     Raises
     ------
     NotAvailableError
-        If the address cannot be reached or has no such file.
+        If the address cannot be reached, has no such file, or is, or leads to, one without TLS.
     FetchError
         If what arrived is not the file, the disk is full, or the cache cannot be written.
     """
@@ -101,7 +116,7 @@ def _stream(url: str, part: Path, entry: FileEntry, progress: bool) -> None:
             have = 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         try:
-            with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
+            with requests.Session() as session, _got(session, url, headers) as response:
                 if response.status_code == requests.codes.requested_range_not_satisfiable:
                     part.unlink()
                     continue
@@ -113,6 +128,11 @@ def _stream(url: str, part: Path, entry: FileEntry, progress: bool) -> None:
             if attempt == ATTEMPTS - 1:
                 raise
     raise requests.exceptions.ConnectionError(f"{url} refused every range that was asked for")
+
+
+def _got(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    session.mount("http://", _Encrypted())
+    return session.get(url, stream=True, timeout=TIMEOUT, headers=headers)
 
 
 def _write(response: requests.Response, part: Path, have: int, entry: FileEntry, progress: bool) -> None:
@@ -153,6 +173,8 @@ def _disk_full(folder: Path, entry: FileEntry) -> FetchError:
 
 def _reason(error: requests.RequestException, part: Path) -> str:
     """Say in one line what went wrong; the libraries nest three messages."""
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return str(error)
     if error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     cause = error.args[0] if error.args else error

@@ -116,7 +116,7 @@ class GroupSummary:
         self.moments = Moments(len(self.groups), n_mirnas)
         self.n_predicted = np.zeros(len(self.groups), dtype=np.int64)
         if done:
-            with np.load(self._file(done)) as state:
+            with np.load(self._file(done), allow_pickle=False) as state:
                 for name in ("count", "mean", "squares"):
                     setattr(self.moments, name, state[name])
                 self.n_predicted = state["n_predicted"]
