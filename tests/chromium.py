@@ -25,6 +25,8 @@ class Page:
         """Start the browser with an empty profile; what it downloads goes to ``folder / "downloads"``."""
         self.downloads = folder / "downloads"
         self.problems = []  # what the page could not load, and errors of its scripts
+        self.loaded = []  # kind and bytes of what came
+        self._kinds, self._waiting = {}, set()
         self._buffer, self._last = b"", 0
         hears, self._speak = os.pipe()
         self._hear, speaks = os.pipe()
@@ -94,10 +96,20 @@ class Page:
         if event.get("method") == "Runtime.exceptionThrown":
             details = event["params"]["exceptionDetails"]
             self.problems.append(details.get("exception", {}).get("description", details["text"]))
-        if event.get("method") == "Network.requestWillBeSent":
-            url = event["params"]["request"]["url"]
+        if event.get("method", "").startswith("Network."):
+            self._notice_load(event["method"].partition(".")[2], event["params"])
+
+    def _notice_load(self, event, told):
+        name = told.get("requestId")
+        if event == "requestWillBeSent":
+            self._kinds[name] = told.get("type", "Other")
+            self._waiting.add(name)
+            url = told["request"]["url"]
             if not url.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
                 self.problems.append(f"asked for {url}")
+        elif event in ("loadingFinished", "loadingFailed"):
+            self._waiting.discard(name)
+            self.loaded.append((self._kinds.pop(name, "Other"), round(told.get("encodedDataLength", 0))))
 
     def run(self, script):
         """Value of an expression in the page."""
@@ -116,13 +128,26 @@ class Page:
                 raise TimeoutError(f"Never true: {script}\n{self.run('document.body.innerText')}")
             time.sleep(0.02)
 
+    def quiet(self, seconds):
+        """Wait until nothing was asked for during so many seconds."""
+        end, since, before = time.monotonic() + PATIENCE, time.monotonic(), None
+        while time.monotonic() - since < seconds:
+            if time.monotonic() > end:
+                raise TimeoutError(f"Never quiet; waiting for {len(self._waiting)} files.")
+            self.run("0")  # hears what has happened
+            now = len(self.loaded), len(self._waiting)
+            if now != before or self._waiting:
+                since, before = time.monotonic(), now
+            time.sleep(0.02)
+
     def open(self, address):
         """Load a page from the start."""
         self.send("Page.navigate", url="about:blank")
         self.send("Page.navigate", url=address)
         self.until(f"location.href === {json.dumps(address)} && document.readyState === 'complete'")
 
-    def size(self, width, height=900, dark=False):
+    def size(self, width, height=900, dark=False, medium=""):
+        """Set the size of the window, the colours asked for, and the medium (``print``)."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -131,7 +156,7 @@ class Page:
             mobile=False,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.send("Emulation.setEmulatedMedia", media=medium, features=[scheme])
 
     def type(self, text):
         self.send("Input.insertText", text=text)
