@@ -30,9 +30,11 @@ ODD = "<img src=x onerror=\"document.title='run'\"> & 'type', 2"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Two data sets: one with a disease, one whose second cell type and a donor have odd names."""
+    """Two data sets: one with a disease beside healthy cells, one whose second cell type and a donor have odd names."""
     folder = tmp_path_factory.mktemp("explored") / "store"
-    atlas.put(folder, "one", disease="flu", condition_key="condition", normal="healthy")
+    cells = atlas.cells()
+    cells.obs["condition"] = np.where(np.arange(cells.n_obs) % 2, "healthy", "tumour")
+    atlas.put(folder, "one", adata=cells, disease="flu", condition_key="condition", normal="healthy")
     cells = atlas.cells(1)
     cells.obs = cells.obs.replace({"cell_type": {"type 1": ODD}, "donor": {"d1": '</script>,\u2028"d"'}})
     atlas.put(folder, "two", seed=1, adata=cells)
@@ -70,9 +72,10 @@ def table(*parts):
 def same(found, expected, keys):
     """Rows and numbers of a shard are those of a query, whatever their order."""
     keys = list(keys)
+    assert len(found) == len(expected) > 0
+    assert not found.duplicated(keys).any()
     expected = expected.set_index(keys)[found.columns.drop(keys)]
     found = found.set_index(keys).loc[expected.index]
-    assert len(found) == len(expected) > 0
     for name in expected:
         if pd.api.types.is_numeric_dtype(expected[name]):
             tolerance = {"rtol": 5e-3} if name in ("p", "q") else {"atol": 5.1e-4}
@@ -106,6 +109,15 @@ def test_numbers_are_those_of_the_queries(pages, opened):
         same(table(found["expression"]), expression(opened, cell_type=name, by=["cell_type"]), ["mirna"])
         same(table(found["markers"]), meta.markers(opened, name), ["mirna"])
         same(table(found["similar"]), meta.similar(opened, name), ["cell_type"])
+    contrasts = table(index["contrasts"])
+    known = meta.difference(opened, "flu")
+    assert contrasts[["case", "reference"]].drop_duplicates().to_numpy().tolist() == [["flu", "normal"]]
+    assert contrasts["cell_type"].tolist() == sorted(known["cell_type"].unique())
+    for place, row in enumerate(contrasts.itertuples()):
+        own = known[known["cell_type"] == row.cell_type]
+        same(table(shard(pages, f"difference-{place}")["difference"]), own, ["mirna"])
+        assert row.n_donors == own["n_donors"].max() == 3
+        assert (row.n_tested, row.n_findings) == (own["q"].notna().sum(), own["finding"].sum())
     genes = table(index["genes"])["gene"].tolist()
     for place in (0, len(genes) - 1):
         found = shard(pages, f"gene-{place // shards.GENES}")
@@ -160,11 +172,35 @@ def test_a_failure_leaves_the_old_pages_and_success_replaces_all(store, pages, t
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     explorer.write(store, out, title="other", progress=False)
     after = contents(out)
-    assert {path for path, text in contents(pages).items() if after.pop(path) != text} == {
-        Path("shards/index.js")
-    }
-    assert not after
+    assert after.keys() == before.keys() - {Path("shards/mirna-999.js")}
+    assert {path.parent.name for path in after if after[path] != before[path]} == {"shards"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def stamp(pages):
+    (found,) = {path.read_text().partition('"stamp":"')[2][:12] for path in pages.glob("shards/*.js")}
+    return found
+
+
+def test_what_the_pages_depend_on_is_in_their_stamp(store, pages, tmp_path):
+    settings = {"across": "fixed"}, {"title": "other"}, {"back": "x.html"}, {"synthetic": ["one"]}, {}
+    made = {
+        str(given): stamp(explorer.write(store, tmp_path / "out", progress=False, **given).parent)
+        for given in settings
+    }
+    assert made.pop("{}") == stamp(pages)
+    # The model of these cells is synthetic: what is said of the cells changes nothing.
+    assert made.pop(str({"synthetic": ["one"]})) == stamp(pages)
+    assert len({*made.values(), stamp(pages)}) == 4
+
+
+def test_synthetic_sets_are_told_by_name(opened, monkeypatch):
+    monkeypatch.setitem(opened.model, "synthetic", False)
+    assert explorer._synthetic(opened, False) == set()
+    assert explorer._synthetic(opened, ["two"]) == {"two"}
+    assert explorer._synthetic(opened, True) == {"one", "two"}
+    with pytest.raises(ParameterError, match="synthetic names three; the atlas holds one, two"):
+        explorer._synthetic(opened, ["three", "one"])
 
 
 def test_other_folders_are_not_replaced(store, tmp_path):
@@ -236,6 +272,7 @@ VIEWS = (
     {"cell_type": ODD},
     {"cell_type": "type 0", "view": "expression"},
     {"cell_type": ODD, "view": "similar"},
+    {"cell_type": "type 1", "view": "difference", "diseases": "flu against normal"},
     {"gene": "GENE"},
 )
 
@@ -362,6 +399,55 @@ def test_csv_holds_the_table(page, pages, opened):
     found = pd.read_csv(io.StringIO(page.downloaded(f"{MIRNA}-donors.csv")), keep_default_na=False)
     assert set(found["cell_type"]) == {"type 0", "type 1", ODD}
     assert '</script>,\u2028"d"' in set(found["donor"])
+
+
+def test_diseases_are_compared(page, pages, opened):
+    see(page, pages)
+    rows = cells(page, "Differences between diseases, within data sets that have both")
+    assert [row[:3] for row in rows] == [["type 0", "flu", "normal"], ["type 1", "flu", "normal"]]
+    page.run("[...document.querySelectorAll('main a')].find((one) => one.innerText === 'type 1').click()")
+    page.until("document.querySelector('.tabs')")
+    see(page, pages, cell_type="type 1", view="difference", diseases="flu against normal")
+    known = meta.difference(opened, "flu", cell_type="type 1")
+    rows = cells(page, "type 1: flu against normal")
+    assert [row[0] for row in rows] == known["mirna"].tolist()
+    for row, one in zip(rows, known.itertuples(), strict=True):
+        assert float(row[2].replace("−", "-")) == pytest.approx(one.effect, abs=0.0056)
+        assert row[9] == str(one.n_donors)
+        assert row[1].startswith(one.grade)
+    page.run("document.querySelector('button.csv').click()")
+    found = pd.read_csv(io.StringIO(page.downloaded("type_1-flu-against-normal.csv")))
+    assert set(found["case"]) == {"flu"}
+    assert set(found["reference"]) == {"normal"}
+    all_types = meta.difference(opened, "flu")
+    same(
+        found.drop(columns=["case", "reference", "finding", "greyed", "exceeds_error"]),
+        all_types[all_types["cell_type"] == "type 1"],
+        ["cell_type", "mirna"],
+    )
+    see(page, pages, cell_type=ODD)
+    assert "Diseases" not in text(page, ".tabs")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum", "\tx", "\rx"])
+def test_words_of_csv_are_no_formulas(page, pages, name):
+    see(page, pages)
+    told = page.run(f"sicmirTable.csv(['a', 'b'], [{{a: {json.dumps(name)}, b: -1.5}}, {{a: 'x-1', b: 2}}])")
+    found = pd.read_csv(io.StringIO(told))
+    assert found["a"].tolist() == [f"'{name}", "x-1"]
+    assert found["b"].tolist() == [-1.5, 2]
+
+
+def test_a_synthetic_set_is_told_wherever_it_is_named(page, pages, tmp_path):
+    out = shutil.copytree(pages, tmp_path / "out")
+    path = out / "shards" / "index.js"
+    path.write_text(path.read_text().replace('"synthetic":[1,1]', '"synthetic":[0,1]'))
+    see(page, out)
+    assert "model of two are made up" in text(page, "#banner")
+    assert [row[0] for row in cells(page, "Data sets")] == ["one", "two (synthetic)"]
+    see(page, out, mirna=MIRNA, view="donors")
+    rows = cells(page, f"Predicted expression of {MIRNA} in each donor")
+    assert {row[2] for row in rows} == {"one", "two (synthetic)"}
 
 
 def test_tables_are_sorted(page, pages):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from importlib import resources
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -20,7 +22,7 @@ from sicmir.errors import ParameterError
 from sicmir.trust import GRADES
 
 PAGES = (
-    *("index.html", "explorer.css", "load.js", "table.js", "draw.js", "parts.js"),
+    *("index.html", "explorer.css", "load.js", "table.js", "draw.js", "parts.js", "effects.js"),
     *("mirna.js", "cell_type.js", "gene.js", "explorer.js"),
 )
 """Files of the package that are the same for every atlas."""
@@ -32,7 +34,7 @@ def write(
     *,
     title: str = "miRNA atlas",
     back: str = "",
-    synthetic: bool = False,
+    synthetic: bool | Collection[str] = False,
     across: Literal["random", "fixed"] = "random",
     progress: bool = True,
 ) -> Path:
@@ -53,9 +55,9 @@ def write(
     back
         Address of a page that they link back to, such as ``../index.html``; "" for none.
     synthetic
-        Whether the cells are made up. A synthetic model is told without it.
+        Whether the cells are made up, or the data sets whose cells are. A synthetic model is told without it.
     across
-        How markers are combined over data sets, as for :func:`sicmir.atlas.meta.markers`.
+        How markers and differences are combined over data sets, as for :func:`sicmir.atlas.meta.markers`.
     progress
         Show a progress bar on stderr.
 
@@ -66,7 +68,7 @@ def write(
     Raises
     ------
     ParameterError
-        If there is no folder, or ``out`` holds something else.
+        If there is no folder, ``out`` holds something else, or ``synthetic`` names an unknown data set.
     ReadError
         If the store is empty or damaged.
     WriteError
@@ -76,33 +78,58 @@ def write(
     _check_out(place)
     source = paths.atlas(folder)
     with Atlas(source) as atlas:
+        made_up = _synthetic(atlas, synthetic)
+        facts = _facts(atlas, title=title, back=back, across=across)
         checksums = [
             records.read_record(store.partition(source, name))["sha256"] for name in atlas.registry["dataset"]
         ]
-        stamp = hashlib.sha256(" ".join([__version__, *checksums]).encode()).hexdigest()[:12]
+        # All that the numbers and pages depend on: a browser that kept a shard of other settings asks anew.
+        stamped = json.dumps([facts, sorted(made_up), checksums], sort_keys=True)
+        stamp = hashlib.sha256(stamped.encode()).hexdigest()[:12]
         made = shards.profiles(atlas)
-        level = atlas.model["interval_level"]
-        facts = {
-            "title": title,
-            "back": back,
-            "synthetic": synthetic or bool(atlas.model["synthetic"]),
-            "model": atlas.model["id"],
-            "level": atlas.model["level"],
-            "interval": None if level is None else round(100 * level),
-            "across": across,
-            "version": __version__,
-            "grades": {grade.grade: grade.meaning for grade in GRADES.values()},
-        }
+        contrasts, tables = shards.differences(atlas, across)
+        n_genes = len(shards.genes(atlas))
+        total = (
+            1 + len(made.mirnas) + len(atlas.values("cell_type")) + len(tables) + ceil(n_genes / shards.GENES)
+        )
         parts = chain(
-            [("index", shards.index(atlas, made, facts))],
+            [("index", shards.index(atlas, made, contrasts, made_up, facts))],
             shards.mirna_shards(atlas, made),
             shards.cell_type_shards(atlas, across),
+            shards.difference_shards(tables),
             shards.gene_shards(atlas),
         )
-        shown = tqdm(parts, desc="Explorer", unit="shard", disable=not progress)
+        shown = tqdm(parts, desc="Pages of the atlas", unit="file", total=total, disable=not progress)
         with paths.writing(place):
             _write(place, stamp, shown)
     return place / "index.html"
+
+
+def _synthetic(atlas: Atlas, synthetic: bool | Collection[str]) -> set[str]:
+    """Names of the data sets that are made up."""
+    names = set(atlas.registry["dataset"])
+    if isinstance(synthetic, str):
+        synthetic = [synthetic]
+    if isinstance(synthetic, bool):
+        return names if synthetic or atlas.model["synthetic"] else set()
+    unknown = set(synthetic) - names
+    if unknown:
+        raise ParameterError(
+            f"synthetic names {', '.join(sorted(unknown))}; the atlas holds {', '.join(sorted(names))}."
+        )
+    return names if atlas.model["synthetic"] else set(synthetic)
+
+
+def _facts(atlas: Atlas, **told: str) -> dict[str, Any]:
+    level = atlas.model["interval_level"]
+    return told | {
+        "model": atlas.model["id"],
+        "level": atlas.model["level"],
+        "interval": None if level is None else round(100 * level),
+        "min_grade": shards.min_grade(atlas),
+        "version": __version__,
+        "grades": {grade.grade: grade.meaning for grade in GRADES.values()},
+    }
 
 
 def _check_out(place: Path) -> None:

@@ -6,10 +6,12 @@ scripts and nothing else. A table is a list of values for each column; a column 
 decimals, p and q to 3 digits; NaN is null.
 
 ========================  ===========================================================================
-``index``                 what there is: data sets, miRNAs with their trust, cell types, genes, and the
-                          labels of the rows of expression, which all miRNAs share
+``index``                 what there is: data sets, miRNAs with their trust, cell types, genes, diseases
+                          that were compared, and the labels of the rows of expression, which all miRNAs
+                          share
 ``mirna-NUMBER``          expression of a miRNA over groups and donors; its network in each cell type
 ``cell_type-NUMBER``      markers of a cell type, similar cell types, expression of all miRNAs
+``difference-NUMBER``     difference between two diseases in a cell type
 ``gene-NUMBER``           :data:`GENES` target genes: expression, and the miRNAs they are targets of
 ========================  ===========================================================================
 """
@@ -17,7 +19,7 @@ decimals, p and q to 3 digits; NaN is null.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +36,9 @@ GENES = 50
 
 MIN_GRADE = "B"
 """Worst grade that counts, as in the queries; without grades all miRNAs count."""
+
+NORMAL = "normal"
+"""The disease of healthy tissue, which others are held against."""
 
 _DECIMALS, _DIGITS = 3, 3
 _OF_DONOR = ("dataset", "donor", "cell_type", "condition", "tissue", "disease")
@@ -86,7 +91,48 @@ def profiles(atlas: Atlas) -> Profiles:
     return Profiles(rows, values, mirnas)
 
 
-def index(atlas: Atlas, made: Profiles, facts: dict[str, Any]) -> dict[str, Any]:
+def differences(atlas: Atlas, across: Literal["random", "fixed"]) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Compare all diseases that a data set has beside each other, in each cell type.
+
+    Parameters
+    ----------
+    atlas
+        Opened.
+    across
+        As for :func:`sicmir.atlas.meta.difference`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each comparison: ``case, reference`` (normal, if it is one of the two), ``cell_type``,
+        ``n_datasets``, ``n_donors``, ``n_tested`` miRNAs and ``n_findings`` among them.
+    list of DataFrame
+        Of each row, that of :func:`sicmir.atlas.meta.difference` in its cell type.
+    """
+    pairs = atlas.sql(
+        "WITH seen AS (SELECT DISTINCT dataset, disease FROM mirna) "
+        "SELECT DISTINCT one.disease AS one, other.disease AS other FROM seen AS one "
+        "JOIN seen AS other ON one.dataset = other.dataset AND one.disease < other.disease ORDER BY ALL"
+    )
+    rows, tables = [], []
+    for pair in pairs.itertuples(index=False):
+        case, reference = pair if pair.one != NORMAL else pair[::-1]
+        try:
+            table = meta.difference(atlas, case, reference, min_grade=min_grade(atlas), across=across)
+        except DataError:  # not in one cell type
+            continue
+        for cell_type, own in table.groupby("cell_type", sort=True):
+            row = {"case": case, "reference": reference, "cell_type": cell_type}
+            row |= own[["n_datasets", "n_donors"]].max().to_dict()
+            rows.append(row | {"n_tested": own["q"].notna().sum(), "n_findings": own["finding"].sum()})
+            tables.append(own.drop(columns=["cell_type", *TRUST_COLUMNS]))
+    columns = ["case", "reference", "cell_type", "n_datasets", "n_donors", "n_tested", "n_findings"]
+    return pd.DataFrame(rows, columns=columns), tables
+
+
+def index(
+    atlas: Atlas, made: Profiles, contrasts: pd.DataFrame, synthetic: Collection[str], facts: dict[str, Any]
+) -> dict[str, Any]:
     """Give the shard that every page needs.
 
     Parameters
@@ -95,14 +141,21 @@ def index(atlas: Atlas, made: Profiles, facts: dict[str, Any]) -> dict[str, Any]
         Opened.
     made
         As :func:`profiles` gives it.
+    contrasts
+        As :func:`differences` gives them.
+    synthetic
+        Data sets that are made up.
     facts
         What is said of the whole.
     """
+    datasets = atlas.registry.drop(columns=["source_sha256", "bytes", "model"])
+    datasets["synthetic"] = datasets["dataset"].isin(synthetic)
     cell_types = expression.expression(atlas, made.mirnas[0], by=["cell_type"])
     cell_types = cell_types.set_index("cell_type").loc[atlas.values("cell_type")].reset_index()
     return {
-        "facts": facts | {"n_genes": GENES, "min_grade": min_grade(atlas)},
-        "datasets": encode(atlas.registry.drop(columns=["source_sha256", "bytes", "model"])),
+        "facts": facts | {"n_genes": GENES},
+        "datasets": encode(datasets),
+        "contrasts": encode(contrasts),
         "mirnas": encode(atlas.trust.reset_index()[["mirna", *TRUST_COLUMNS]]),
         "cell_types": encode(cell_types[["cell_type", "n_datasets", "n_donors", "n_abstained", "n_cells"]]),
         "genes": encode(pd.DataFrame({"gene": genes(atlas)})),
@@ -146,6 +199,12 @@ def cell_type_shards(
             continue
         markers = markers.drop(columns=["cell_type", *TRUST_COLUMNS])
         yield f"cell_type-{place}", found | {"markers": encode(markers), "similar": encode(similar)}
+
+
+def difference_shards(tables: list[pd.DataFrame]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the shard of each comparison of two diseases, as :func:`differences` gives them."""
+    for place, table in enumerate(tables):
+        yield f"difference-{place}", {"difference": encode(table)}
 
 
 def gene_shards(atlas: Atlas) -> Iterator[tuple[str, dict[str, Any]]]:

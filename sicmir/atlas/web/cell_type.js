@@ -1,158 +1,89 @@
 "use strict";
-// The views of a cell type: markers, expression of all miRNAs, similar cell types.
+// The views of a cell type: markers, diseases, expression of all miRNAs, similar cell types.
 
 const sicmirCellType = (() => {
-  const { el, number, small, table } = sicmirTable;
+  const { el, number, table } = sicmirTable;
   const { shard, rows } = sicmirLoad;
   const {
     anchor,
     below,
+    choice,
     count,
     file,
-    go,
+    framed,
     gradeOf,
-    head,
     interval,
     limits,
     message,
-    missing,
     ofMirna,
     percent,
-    tabs,
     TRUST,
     value,
     width,
     word,
   } = sicmirParts;
+  const { effects, first, some, DRAWN } = sicmirEffects;
 
-  async function cellType(atlas, parameters) {
-    const at = atlas.cell_types.findIndex((one) => one.cell_type === parameters.cell_type);
-    if (at < 0) return missing("cell type", parameters.cell_type);
-    const one = atlas.cell_types[at];
-    const found = await shard(`cell_type-${at}`);
-    const views = { markers: "Markers", expression: "Expression", similar: "Similar cell types" };
-    const view = Object.hasOwn(views, parameters.view) ? parameters.view : "markers";
-    const inside =
-      view === "expression"
-        ? levels(atlas, one, found, parameters)
-        : found.refused
-          ? [message(found.refused)]
-          : (view === "markers" ? markers : similar)(atlas, one, found, parameters);
-    return {
-      title: `${one.cell_type}: ${views[view]}`,
-      nodes: [
-        ...head("Cell type", one.cell_type, parameters),
+  const cellType = (atlas, parameters) =>
+    framed(atlas, parameters, {
+      key: "cell_type",
+      kind: "cell type",
+      head: "Cell type",
+      list: atlas.cell_types,
+      told: (one) =>
         el(
           "p",
           {},
           `Donors predicted: ${one.n_donors}, abstained: ${one.n_abstained}; cells: ${one.n_cells}; data sets: ${one.n_datasets}.`,
         ),
-        tabs(view, views, { cell_type: one.cell_type }),
-        ...inside,
-      ],
-    };
-  }
-
-  // miRNAs of a cell type, by part of a name and by grade.
-  function some(atlas, parameters, list) {
-    const input = el("input", {
-      type: "search",
-      id: "choose-name",
-      value: parameters.name || "",
-      change: () => go({ ...parameters, name: input.value }),
+      views: (one) => ({
+        markers: ["Markers", markers],
+        ...(contrasts(atlas, one).length && { difference: ["Diseases", difference] }),
+        expression: ["Expression", levels],
+        similar: ["Similar cell types", similar],
+      }),
     });
-    const box = el("input", {
-      type: "checkbox",
-      id: "choose-counted",
-      change: () => go({ ...parameters, counted: box.checked ? "1" : "" }),
-    });
-    box.checked = parameters.counted === "1";
-    const choose = el(
-      "div",
-      { class: "filters", role: "group", "aria-label": "Filters" },
-      el("label", { class: "choice" }, "Name holds ", input),
-      atlas.facts.min_grade
-        ? el("label", { class: "choice" }, box, ` Only grade ${atlas.facts.min_grade} or better`)
-        : "",
-    );
-    const part = (parameters.name || "").toLowerCase();
-    const kept = list
-      .map((row) => ({ ...atlas.of.get(row.mirna), ...row }))
-      .filter(
-        (row) =>
-          row.mirna.toLowerCase().includes(part) && !(parameters.counted === "1" && below(atlas, row.grade)),
-      );
-    return [choose, kept];
-  }
 
-  const DRAWN = 30;
-  const first = (list) =>
-    list.length > DRAWN ? `The first ${DRAWN} of ${list.length} miRNAs.` : `${list.length} miRNAs.`;
+  const contrasts = (atlas, one) => atlas.contrasts.filter((row) => row.cell_type === one.cell_type);
 
   function markers(atlas, one, found, parameters) {
-    const [choose, list] = some(atlas, parameters, rows(found.markers));
-    if (!list.length) return [choose, message("No miRNA fits these filters.")];
-    const caption = `Markers of ${one.cell_type}, ranked`;
+    if (found.refused) return [message(found.refused)];
     return [
-      choose,
-      sicmirDraw.forest(list.slice(0, DRAWN), {
-        width: width(),
+      ...effects(atlas, parameters, rows(found.markers), {
+        caption: `Markers of ${one.cell_type}, ranked`,
         axis: "difference from other cell types of the donors, log2",
-        label: `${caption}.`,
-        name: (row) => `${row.mirna} (${row.grade || "no grade"})`,
-        grey: (row) => below(atlas, row.grade),
-        told: (row) =>
-          `${row.mirna}: ${number(row.effect)} (${limits(row.lower, row.upper)}), q ${small(row.q)}, grade ${row.grade}`,
-        caption: `${first(list)} Line: 95 % confidence limits over donors; ${atlas.facts.across === "fixed" ? "data sets stand for themselves (fixed effects)" : "data sets stand for others like them (random effects)"}. Filled: a finding (false discovery rate 5 %). Grey: too low a grade to count.`,
+        file: file(one.cell_type, "markers"),
       }),
-      table(
-        [
-          ofMirna(),
-          gradeOf(atlas),
-          value("effect", "Difference, log2"),
-          value("lower", "95 % limits", (row) => limits(row.lower, row.upper)),
-          value("lower_total", "With errors of prediction", (row) =>
-            limits(row.lower_total, row.upper_total),
-          ),
-          value("p", "p", (row) => small(row.p)),
-          value("q", "q", (row) => small(row.q)),
-          word("finding", "Finding", (row) => (row.finding ? "yes" : "no")),
-          count("n_datasets", "Data sets"),
-          count("n_donors", "Donors"),
-          count("n_untested", "Untested sets"),
-          value("i2", "I²", (row) => percent(row.i2)),
-        ],
-        list,
-        {
-          caption,
-          file: file(one.cell_type, "markers"),
-          grey: (row) => below(atlas, row.grade),
-          names: [
-            "mirna",
-            "effect",
-            "lower",
-            "upper",
-            "df",
-            "p",
-            "tau2",
-            "i2",
-            "lower_total",
-            "upper_total",
-            "exceeds_error",
-            "n_datasets",
-            "n_donors",
-            "n_untested",
-            "greyed",
-            "q",
-            "finding",
-            ...TRUST,
-          ],
-        },
-      ),
       el(
         "p",
         { class: "note" },
         "Cell types that were told apart by the values that are tested have markers by construction.",
+      ),
+    ];
+  }
+
+  async function difference(atlas, one, _, parameters) {
+    const there = contrasts(atlas, one);
+    const name = (row) => `${row.case} against ${row.reference}`;
+    const chosen = there.find((row) => name(row) === parameters.diseases) || there[0];
+    const given = { ...parameters, diseases: name(chosen) };
+    const found = await shard(`difference-${atlas.contrasts.indexOf(chosen)}`);
+    return [
+      el(
+        "div",
+        { class: "filters", role: "group", "aria-label": "Diseases" },
+        choice("diseases", "Diseases", there.map(name), given),
+      ),
+      ...effects(atlas, given, rows(found.difference), {
+        caption: `${one.cell_type}: ${name(chosen)}`,
+        axis: `${chosen.case} minus ${chosen.reference}, log2`,
+        file: file(one.cell_type, chosen.case, "against", chosen.reference),
+        fixed: { cell_type: one.cell_type, case: chosen.case, reference: chosen.reference },
+      }),
+      el(
+        "p",
+        { class: "note" },
+        `Donors of both within the same data sets; ${chosen.n_findings} of ${chosen.n_tested} tested miRNAs are findings. The false discovery rate is held over all cell types of these two. Without a p there were too few donors to test.`,
       ),
     ];
   }
@@ -210,6 +141,7 @@ const sicmirCellType = (() => {
   }
 
   function similar(atlas, one, found) {
+    if (found.refused) return [message(found.refused)];
     const list = rows(found.similar);
     if (!list.length) return [message("There is no other cell type to compare it with.")];
     const caption = `Cell types with markers like those of ${one.cell_type}`;

@@ -3,7 +3,7 @@
 
 (() => {
   const { el, table } = sicmirTable;
-  const { anchor, message, below, link, word, count } = sicmirParts;
+  const { anchor, message, below, link, ofDataset, word, count } = sicmirParts;
   const MOST = 40;
   const main = document.getElementById("main");
   const query = document.getElementById("query");
@@ -17,11 +17,14 @@
     const { rows } = sicmirLoad;
     const mirnas = rows(tables.mirnas);
     const groups = rows(tables.groups);
+    const datasets = rows(tables.datasets);
     const several = (name) => new Set(groups.map((row) => row[name])).size > 1;
     return {
       facts: tables.facts,
       columns: tables,
-      datasets: rows(tables.datasets),
+      datasets,
+      synthetic: new Set(datasets.filter((row) => row.synthetic).map((row) => row.dataset)),
+      contrasts: rows(tables.contrasts),
       mirnas,
       cell_types: rows(tables.cell_types),
       genes: rows(tables.genes).map((row) => row.gene),
@@ -32,18 +35,19 @@
   }
 
   function frame() {
-    const { facts } = atlas;
+    const { facts, synthetic, datasets } = atlas;
+    const some = synthetic.size && synthetic.size < datasets.length;
     document.getElementById("home").textContent = facts.title;
     document
       .getElementById("banner")
       .replaceChildren(
-        ...(facts.synthetic
+        ...(synthetic.size
           ? [
               el(
-                "div",
-                { class: "synthetic", role: "alert" },
+                "section",
+                { class: "synthetic", "aria-label": "Synthetic data" },
                 el("strong", {}, "Synthetic data: "),
-                "the cells or the model of this atlas are made up. The numbers show that the method runs; they say nothing of biology.",
+                `the cells or the model of ${some ? [...synthetic].join(", ") : "this atlas"} are made up. ${some ? "What was computed from them is among all numbers; it says" : "The numbers show that the method runs; they say"} nothing of biology.`,
               ),
             ]
           : []),
@@ -90,10 +94,32 @@
             ),
           ),
         ),
+        ...(atlas.contrasts.length
+          ? [
+              el("h2", {}, "Diseases"),
+              table(
+                [
+                  word("cell_type", "Cell type", (row) => anchor(row.cell_type, opens(row))),
+                  word("case", "Disease"),
+                  word("reference", "Against"),
+                  count("n_donors", "Donors"),
+                  count("n_datasets", "Data sets"),
+                  count("n_tested", "Tested miRNAs"),
+                  count("n_findings", "Findings"),
+                ],
+                atlas.contrasts,
+                {
+                  caption: "Differences between diseases, within data sets that have both",
+                  file: "diseases.csv",
+                  names: ["cell_type", "case", "reference", "n_donors", "n_datasets", "n_tested", "n_findings"],
+                },
+              ),
+            ]
+          : []),
         el("h2", {}, "Data sets"),
         table(
           [
-            word("dataset", "Data set"),
+            ofDataset(atlas),
             word("tissue", "Tissue"),
             word("disease", "Disease"),
             count("n_cells", "Cells"),
@@ -119,6 +145,7 @@
               "n_groups",
               "n_predicted",
               "source",
+              "synthetic",
               "version",
             ],
           },
@@ -126,6 +153,12 @@
       ],
     };
   }
+
+  const opens = (row) => ({
+    cell_type: row.cell_type,
+    view: "difference",
+    diseases: `${row.case} against ${row.reference}`,
+  });
 
   // Names that hold the text: those that begin with it first, and miR-21 before miR-210.
   function matches(names, text) {

@@ -3,7 +3,7 @@
 
 const sicmirMirna = (() => {
   const { el, number, small, table } = sicmirTable;
-  const { shard, rows } = sicmirLoad;
+  const { rows } = sicmirLoad;
   const {
     anchor,
     below,
@@ -12,16 +12,15 @@ const sicmirMirna = (() => {
     count,
     file,
     filters,
+    framed,
     gradeOf,
-    head,
     interval,
     limits,
     message,
-    missing,
+    ofDataset,
     percent,
     place,
     sick,
-    tabs,
     trust,
     TRUST,
     unique,
@@ -30,30 +29,19 @@ const sicmirMirna = (() => {
     word,
   } = sicmirParts;
 
-  async function mirna(atlas, parameters) {
-    const at = atlas.mirnas.findIndex((one) => one.mirna === parameters.mirna);
-    if (at < 0) return missing("miRNA", parameters.mirna);
-    const one = atlas.mirnas[at];
-    const found = await shard(`mirna-${at}`);
-    const views = { cells: "Cell types", donors: "Donors", targets: "Targets" };
-    const view = Object.hasOwn(views, parameters.view) ? parameters.view : "cells";
-    const own = { mirna: one.mirna };
-    const inside = { cells: mirnaCells, donors: mirnaDonors, targets: mirnaTargets }[view](
-      atlas,
-      one,
-      found,
-      parameters,
-    );
-    return {
-      title: `${one.mirna}: ${views[view]}`,
-      nodes: [
-        ...head("miRNA, predicted", one.mirna, parameters),
-        trust(atlas, one),
-        tabs(view, views, own),
-        ...inside,
-      ],
-    };
-  }
+  const mirna = (atlas, parameters) =>
+    framed(atlas, parameters, {
+      key: "mirna",
+      kind: "miRNA",
+      head: "miRNA, predicted",
+      list: atlas.mirnas,
+      told: (one) => trust(atlas, one),
+      views: {
+        cells: ["Cell types", mirnaCells],
+        donors: ["Donors", mirnaDonors],
+        targets: ["Targets", mirnaTargets],
+      },
+    });
 
   function mirnaCells(atlas, one, found, parameters) {
     const list = rows(atlas.columns.groups, found.groups)
@@ -160,7 +148,7 @@ const sicmirMirna = (() => {
         [
           word("cell_type", "Cell type", (row) => anchor(row.cell_type, { cell_type: row.cell_type })),
           word("donor", "Donor"),
-          word("dataset", "Data set"),
+          ofDataset(atlas),
           word("condition", "Condition"),
           word("disease", "Disease"),
           value("mean", "Predicted"),

@@ -3,6 +3,7 @@
 
 const sicmirParts = (() => {
   const { el, number } = sicmirTable;
+  const { shard } = sicmirLoad;
   const TRUST = ["grade", "mean_log2_rpm", "within_r", "unseen_within_r", "single_cell_r", "n_cell_types"];
 
   const link = (parameters) => `#${new URLSearchParams(parameters)}`;
@@ -39,6 +40,13 @@ const sicmirParts = (() => {
     word("mirna", "miRNA", (row) => anchor(row.mirna, { mirna: row.mirna, ...fixed }));
   const gradeOf = (atlas) =>
     word("grade", "Grade", (row) => (row.grade || "–") + (below(atlas, row.grade) ? " (not counted)" : ""));
+
+  const ofDataset = (atlas) =>
+    word(
+      "dataset",
+      "Data set",
+      (row) => row.dataset + (atlas.synthetic.has(row.dataset) ? " (synthetic)" : ""),
+    );
 
   function width() {
     return Math.max(280, Math.min(document.getElementById("main").clientWidth, 1000));
@@ -129,6 +137,28 @@ const sicmirParts = (() => {
     );
   }
 
+  // What the views of a miRNA and of a cell type have in common: heading, what is said of it, links to its
+  // other views, the view. `key` names it in the address and its shards; views: name → [heading, view].
+  async function framed(atlas, parameters, { key, kind, head: above, list, told, views }) {
+    const at = list.findIndex((one) => one[key] === parameters[key]);
+    if (at < 0) return missing(kind, parameters[key]);
+    const one = list[at];
+    const found = await shard(`${key}-${at}`);
+    const there = typeof views === "function" ? views(one) : views;
+    const view = Object.hasOwn(there, parameters.view) ? parameters.view : Object.keys(there)[0];
+    const heads = Object.fromEntries(Object.entries(there).map(([name, [text]]) => [name, text]));
+    const [, show] = there[view];
+    return {
+      title: `${one[key]}: ${heads[view]}`,
+      nodes: [
+        ...head(above, one[key], parameters),
+        told(one),
+        tabs(view, heads, { [key]: one[key] }),
+        ...(await show(atlas, one, found, parameters)),
+      ],
+    };
+  }
+
   function missing(kind, name, more = "") {
     return {
       title: `No ${kind} ${name}`,
@@ -153,6 +183,7 @@ const sicmirParts = (() => {
     value,
     count,
     ofMirna,
+    ofDataset,
     gradeOf,
     width,
     choice,
@@ -166,6 +197,7 @@ const sicmirParts = (() => {
     chosen,
     unique,
     filters,
+    framed,
     missing,
   };
 })();

@@ -23,9 +23,13 @@ const sicmirTable = (() => {
     return value < 0.001 ? value.toExponential(1).replace("-", "−") : value.toFixed(3);
   }
 
+  // A spreadsheet takes words that begin with one of these for a formula; an apostrophe before them makes it text.
+  const FORMULA = /^[=+\-@\t\r]/;
+
   function csv(names, rows) {
     const cell = (value) => {
-      const text = value === null || value === undefined ? "" : String(value);
+      let text = value === null || value === undefined ? "" : String(value);
+      if (typeof value === "string" && FORMULA.test(text)) text = `'${text}`;
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     return [names, ...rows.map((row) => names.map((name) => row[name]))]
