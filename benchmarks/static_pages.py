@@ -81,8 +81,6 @@ def disorder(pages: dict[Path, BeautifulSoup]) -> Iterator[tuple[str, str, str]]
 
 
 def _faults(page: BeautifulSoup) -> Iterator[tuple[str, str]]:
-    if page.find("meta", attrs={"http-equiv": "refresh"}):  # of a page that leads on to another
-        return
     root = page.find("html")
     if root is None or not root.get("lang"):
         yield "no language", "html"
@@ -103,5 +101,5 @@ def _faults(page: BeautifulSoup) -> Iterator[tuple[str, str]]:
         if image.get("alt") is None or (not image["alt"].strip() and image.get("role") != "presentation"):
             yield "image without alt", str(image.get("src"))[:80]
     for table in content.find_all("table"):
-        if table.find("th") is None:
+        if table.find("th") is None and table.get("role") != "presentation":
             yield "table without heads", table.get_text(" ", strip=True)[:80]

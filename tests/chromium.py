@@ -143,6 +143,7 @@ class Page:
     def open(self, address):
         """Load a page from the start."""
         self.send("Page.navigate", url="about:blank")
+        self._waiting.clear()
         self.send("Page.navigate", url=address)
         self.until(f"location.href === {json.dumps(address)} && document.readyState === 'complete'")
 

@@ -6,12 +6,12 @@ scripts and nothing else. A table is a list of values for each column; a column 
 decimals, p and q to 3 digits; NaN is null.
 
 ========================  ===========================================================================
-``index``                 what there is: data sets, miRNAs with their trust, cell types, genes, diseases
-                          that were compared, and the labels of the rows of expression, which all miRNAs
-                          share
+``index``                 what there is: data sets, miRNAs with their trust, cell types, genes, what
+                          diseases and conditions are compared, and the labels of the rows of
+                          expression, which all miRNAs share
 ``mirna-NUMBER``          expression of a miRNA over groups and donors; its network in each cell type
 ``cell_type-NUMBER``      markers of a cell type, similar cell types, expression of all miRNAs
-``difference-NUMBER``     difference between two diseases in a cell type
+``difference-NUMBER``     difference between two diseases or conditions in a cell type
 ``gene-NUMBER``           :data:`GENES` target genes: expression, and the miRNAs they are targets of
 ========================  ===========================================================================
 """
@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -92,7 +93,7 @@ def profiles(atlas: Atlas) -> Profiles:
 
 
 def differences(atlas: Atlas, across: Literal["random", "fixed"]) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    """Compare all diseases that a data set has beside each other, in each cell type.
+    """Compare all diseases, and conditions of a disease, that a data set has beside each other, by cell type.
 
     Parameters
     ----------
@@ -104,30 +105,38 @@ def differences(atlas: Atlas, across: Literal["random", "fixed"]) -> tuple[pd.Da
     Returns
     -------
     DataFrame
-        A row for each comparison: ``case, reference`` (normal, if it is one of the two), ``cell_type``,
-        ``n_datasets``, ``n_donors``, ``n_tested`` miRNAs and ``n_findings`` among them.
+        A row for each comparison: ``by, case, reference, cell_type``; ``n_datasets``, ``n_donors``,
+        ``n_tested`` miRNAs and ``n_findings`` among them.
     list of DataFrame
         Of each row, that of :func:`sicmir.atlas.meta.difference` in its cell type.
     """
-    pairs = atlas.sql(
-        "WITH seen AS (SELECT DISTINCT dataset, disease FROM mirna) "
-        "SELECT DISTINCT one.disease AS one, other.disease AS other FROM seen AS one "
-        "JOIN seen AS other ON one.dataset = other.dataset AND one.disease < other.disease ORDER BY ALL"
-    )
     rows, tables = [], []
-    for pair in pairs.itertuples(index=False):
-        case, reference = pair if pair.one != NORMAL else pair[::-1]
+    for by, case, reference in _pairs(atlas):
         try:
-            table = meta.difference(atlas, case, reference, min_grade=min_grade(atlas), across=across)
+            table = meta.difference(atlas, case, reference, by, min_grade=min_grade(atlas), across=across)
         except DataError:  # not in one cell type
             continue
         for cell_type, own in table.groupby("cell_type", sort=True):
-            row = {"case": case, "reference": reference, "cell_type": cell_type}
+            row = {"by": by, "case": case, "reference": reference, "cell_type": cell_type}
             row |= own[["n_datasets", "n_donors"]].max().to_dict()
             rows.append(row | {"n_tested": own["q"].notna().sum(), "n_findings": own["finding"].sum()})
             tables.append(own.drop(columns=["cell_type", *TRUST_COLUMNS]))
-    columns = ["case", "reference", "cell_type", "n_datasets", "n_donors", "n_tested", "n_findings"]
+    columns = ["by", "case", "reference", "cell_type", "n_datasets", "n_donors", "n_tested", "n_findings"]
     return pd.DataFrame(rows, columns=columns), tables
+
+
+def _pairs(atlas: Atlas) -> Iterator[tuple[str, str, str]]:
+    """What there is, case and reference: that is normal where there is one, else the one with more donors."""
+    for by, within in (("disease", ["dataset"]), ("condition", ["dataset", "disease"])):
+        seen = atlas.sql(
+            f"SELECT {', '.join(within)}, {by} AS label, count(DISTINCT donor)::INT AS n FROM mirna "
+            f"WHERE NOT abstained AND {by} <> '' GROUP BY ALL ORDER BY ALL"
+        )
+        sizes = seen.groupby("label")["n"].sum()
+        order = sorted(sizes.index, key=lambda label, n=sizes: (label != NORMAL, -n[label], label))
+        beside = (sorted(part["label"], key=order.index) for _, part in seen.groupby(within))
+        for reference, case in sorted({pair for labels in beside for pair in combinations(labels, 2)}):
+            yield by, case, reference
 
 
 def index(
@@ -202,7 +211,7 @@ def cell_type_shards(
 
 
 def difference_shards(tables: list[pd.DataFrame]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the shard of each comparison of two diseases, as :func:`differences` gives them."""
+    """Give the shard of each comparison, as :func:`differences` gives them."""
     for place, table in enumerate(tables):
         yield f"difference-{place}", {"difference": encode(table)}
 

@@ -1,10 +1,11 @@
 "use strict";
-// The views of a cell type: markers, diseases, expression of all miRNAs, similar cell types.
+// The views of a cell type: markers, differences of diseases, expression of all miRNAs, similar cell types.
 
 const sicmirCellType = (() => {
   const { el, number, table } = sicmirTable;
   const { shard, rows } = sicmirLoad;
   const {
+    against,
     anchor,
     below,
     choice,
@@ -38,7 +39,7 @@ const sicmirCellType = (() => {
         ),
       views: (one) => ({
         markers: ["Markers", markers],
-        ...(contrasts(atlas, one).length && { difference: ["Diseases", difference] }),
+        ...(contrasts(atlas, one).length && { difference: ["Differences", difference] }),
         expression: ["Expression", levels],
         similar: ["Similar cell types", similar],
       }),
@@ -64,21 +65,20 @@ const sicmirCellType = (() => {
 
   async function difference(atlas, one, _, parameters) {
     const there = contrasts(atlas, one);
-    const name = (row) => `${row.case} against ${row.reference}`;
-    const chosen = there.find((row) => name(row) === parameters.diseases) || there[0];
-    const given = { ...parameters, diseases: name(chosen) };
+    const chosen = there.find((row) => against(row) === parameters.compared) || there[0];
+    const given = { ...parameters, compared: against(chosen) };
     const found = await shard(`difference-${atlas.contrasts.indexOf(chosen)}`);
     return [
       el(
         "div",
-        { class: "filters", role: "group", "aria-label": "Diseases" },
-        choice("diseases", "Diseases", there.map(name), given),
+        { class: "filters", role: "group", "aria-label": "What is compared" },
+        choice("compared", "Compared", there.map(against), given),
       ),
       ...effects(atlas, given, rows(found.difference), {
-        caption: `${one.cell_type}: ${name(chosen)}`,
+        caption: `${one.cell_type}: ${against(chosen)}`,
         axis: `${chosen.case} minus ${chosen.reference}, log2`,
         file: file(one.cell_type, chosen.case, "against", chosen.reference),
-        fixed: { cell_type: one.cell_type, case: chosen.case, reference: chosen.reference },
+        fixed: { cell_type: one.cell_type, by: chosen.by, case: chosen.case, reference: chosen.reference },
       }),
       el(
         "p",

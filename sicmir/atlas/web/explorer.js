@@ -3,7 +3,7 @@
 
 (() => {
   const { el, table } = sicmirTable;
-  const { anchor, message, below, link, ofDataset, word, count } = sicmirParts;
+  const { against, anchor, message, below, link, ofDataset, word, count } = sicmirParts;
   const MOST = 40;
   const main = document.getElementById("main");
   const query = document.getElementById("query");
@@ -96,11 +96,17 @@
         ),
         ...(atlas.contrasts.length
           ? [
-              el("h2", {}, "Diseases"),
+              el("h2", {}, "Diseases and conditions"),
               table(
                 [
-                  word("cell_type", "Cell type", (row) => anchor(row.cell_type, opens(row))),
-                  word("case", "Disease"),
+                  word("cell_type", "Cell type", (row) => 
+                    anchor(row.cell_type, {
+                      cell_type: row.cell_type,
+                      view: "difference",
+                      compared: against(row),
+                    }),
+                  ),
+                  word("case", "Compared"),
                   word("reference", "Against"),
                   count("n_donors", "Donors"),
                   count("n_datasets", "Data sets"),
@@ -109,9 +115,9 @@
                 ],
                 atlas.contrasts,
                 {
-                  caption: "Differences between diseases, within data sets that have both",
-                  file: "diseases.csv",
-                  names: ["cell_type", "case", "reference", "n_donors", "n_datasets", "n_tested", "n_findings"],
+                  caption: "Differences within data sets that have both",
+                  file: "differences.csv",
+                  names: ["cell_type", "by", "case", "reference", "n_donors", "n_datasets", "n_tested", "n_findings"],
                 },
               ),
             ]
@@ -153,12 +159,6 @@
       ],
     };
   }
-
-  const opens = (row) => ({
-    cell_type: row.cell_type,
-    view: "difference",
-    diseases: `${row.case} against ${row.reference}`,
-  });
 
   // Names that hold the text: those that begin with it first, and miR-21 before miR-210.
   function matches(names, text) {

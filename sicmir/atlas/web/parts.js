@@ -6,6 +6,7 @@ const sicmirParts = (() => {
   const { shard } = sicmirLoad;
   const TRUST = ["grade", "mean_log2_rpm", "within_r", "unseen_within_r", "single_cell_r", "n_cell_types"];
 
+  const against = (row) => `${row.case} against ${row.reference}`;
   const link = (parameters) => `#${new URLSearchParams(parameters)}`;
   const anchor = (text, parameters) => el("a", { href: link(parameters) }, text);
   const below = (atlas, grade) => Boolean(atlas.facts.min_grade) && grade > atlas.facts.min_grade;
@@ -172,6 +173,7 @@ const sicmirParts = (() => {
 
   return {
     TRUST,
+    against,
     link,
     anchor,
     below,
