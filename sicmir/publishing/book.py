@@ -22,6 +22,7 @@ from sicmir.data.manifest import Manifest, load_manifest
 from sicmir.errors import FetchError, PageError, ParameterError
 from sicmir.publishing.manual import command_page, function_page
 from sicmir.publishing.pages import Page, load_pages
+from sicmir.publishing.rendered import finish
 from sicmir.publishing.report import size
 from sicmir.publishing.runner import Run, read_status, run_page
 from sicmir.publishing.scrub import scrub_text
@@ -256,6 +257,7 @@ def _render(book: Path) -> None:
         raise PageError(
             "Sphinx refused the book; correct the source of each warning:\n" + "\n".join(told or lines[-30:])
         )
+    finish(book / "_build" / "html")
 
 
 def _data(record: Mapping) -> str:

@@ -302,7 +302,7 @@ def _licence(dataset: str) -> str:
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{cell}</th>" for cell in header)
+    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="sicmir-scroll"><table class="sicmir-table"><thead><tr>{head}</tr></thead>'
