@@ -279,7 +279,7 @@ def work(out: Path, number: int, until: float, seconds: int, gigabytes: int) -> 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
         for one in SEEDS:
             one.write(Path(scratch, one.name))
-            sort, told = judge(one, Path(scratch, one.name), 60)
+            sort, told = judge(one, Path(scratch, one.name), 600)
             if sort:
                 sys.exit(f"{one.name} should be read as it is: {told}")
         while time.time() < until:

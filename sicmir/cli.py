@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from sicmir import __version__
 from sicmir.atlas.commands import app as atlas
-from sicmir.cli_options import Pairs, columns, in_options, refuse_given
+from sicmir.cli_options import OfPage, columns, in_options, parameter_lines, refuse_given
 from sicmir.errors import SicmirError
 
 
@@ -239,7 +239,7 @@ def doctor(
     raise typer.Exit(0 if found.well else 1)
 
 
-@app.command(cls=Pairs, epilog="Example: sicmir run 10_training -p dataset toy -p seed 3")
+@app.command(cls=OfPage, epilog="Example: sicmir run 10_training -p dataset toy -p seed 3")
 def run(
     page: Annotated[str, typer.Argument(help="Id of a page; `sicmir pages` lists them.")],
     parameter: Annotated[
@@ -256,7 +256,12 @@ def run(
         ),
     ] = None,
     help_parameters: Annotated[
-        bool, typer.Option("--help-parameters", help="List the parameters and stop.")
+        bool,
+        typer.Option(
+            "--parameters",
+            "--help-parameters",
+            help="List the parameters of the page and stop; so does --help behind its name.",
+        ),
     ] = False,
 ) -> None:
     """Run a page with your own parameters. The published book is not touched."""
@@ -266,7 +271,7 @@ def run(
     notebook = paths.project() / pages.find_page(page).notebook
     known = pages.declared(notebook)
     if help_parameters:
-        _print_parameters(known.values())
+        typer.echo("\n".join(parameter_lines(known.values())))
         return
     values = pages.parse([(n, v) for n, _, v in (p.partition("=") for p in parameter or [])], known)
     if out is None:
@@ -290,7 +295,7 @@ def pages() -> None:
 
     for page in pages.load_pages().values():
         typer.echo(f"{page.id}: {page.title} (profiles: {', '.join(page.profiles)})")
-        _print_parameters(pages.declared(paths.project() / page.notebook).values())
+        typer.echo("\n".join(parameter_lines(pages.declared(paths.project() / page.notebook).values())))
 
 
 @app.command(epilog="Example: sicmir book --profile ci")
@@ -309,11 +314,6 @@ def book(
     if built.failures:
         typer.echo(f"Failed: {', '.join(built.failures)}; see the status page.", err=True)
         raise typer.Exit(1)
-
-
-def _print_parameters(parameters: Any) -> None:
-    for p in parameters:
-        typer.echo(f"  -p {p.name} <{p.type}>  [default: {p.default!r}]  {p.help}")
 
 
 def main() -> None:

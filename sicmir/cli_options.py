@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
 from sicmir.errors import ParameterError
+
+if TYPE_CHECKING:
+    from click import HelpFormatter
 
 
 class Pairs(TyperCommand):
@@ -26,6 +30,37 @@ class Pairs(TyperCommand):
                     raise typer.BadParameter("-p takes a name and a value, e.g. -p seed 3.")
                 joined.append(f"{name}={value}")
         return super().parse_args(ctx, joined)
+
+
+class OfPage(Pairs):
+    """Command on a page, whose ``--help`` also lists the parameters of the page that is named with it."""
+
+    _PAGE = "sicmir.page"
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Note the words, one of which may be a page: ``--help`` ends before arguments are told apart."""
+        ctx.meta[self._PAGE] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: typer.Context, formatter: HelpFormatter) -> None:
+        """Write the help of the command, then the parameters."""
+        super().format_help(ctx, formatter)
+        from sicmir import paths
+        from sicmir.publishing.pages import declared, load_pages
+
+        try:
+            known = load_pages()
+        except ParameterError:  # installed without the pages
+            return
+        page = next((known[word] for word in ctx.meta.get(self._PAGE, ()) if word in known), None)
+        if page:
+            lines = parameter_lines(declared(paths.project() / page.notebook).values())
+            typer.echo("\n".join([f"Parameters of {page.id}:", *lines, ""]))
+
+
+def parameter_lines(parameters: Iterable[Any]) -> list[str]:
+    """One line for each parameter of a page: name, type, default and meaning."""
+    return [f"  -p {p.name} <{p.type}>  [default: {p.default!r}]  {p.help}" for p in parameters]
 
 
 def in_options(text: str, context: typer.Context) -> str:

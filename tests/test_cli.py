@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import sicmir
 from sicmir import cli, data, paths, streaming
-from sicmir.errors import FetchError, SicmirError
+from sicmir.errors import FetchError, ParameterError, SicmirError
 
 
 @pytest.fixture
@@ -68,11 +68,32 @@ def test_a_parameter_without_a_value_is_a_usage_error(root):
     assert "-p takes a name and a value" in done.stderr
 
 
+def raise_parameter_error():
+    raise ParameterError("Clone the repository.")
+
+
 def test_parameters_are_listed(root):
-    for arguments in (["run", "10_first", "--help-parameters"], ["pages"]):
+    line = "  -p seed <int>  [default: 0]  seed of the split"
+    for arguments in (
+        ["run", "10_first", "--parameters"],
+        ["run", "10_first", "--help-parameters"],
+        ["run", "10_first", "-p", "seed", "3", "--help"],
+        ["run", "--help", "10_first"],
+        ["pages"],
+    ):
         done = call(*arguments)
         assert done.exit_code == 0
-        assert "  -p seed <int>  [default: 0]  seed of the split" in done.output
+        assert line in done.output
+    assert not (root / "results").exists()
+    assert line not in call("run", "--help").output
+
+
+def test_help_of_a_page_without_the_source_tree_is_the_help_of_the_command(monkeypatch):
+    monkeypatch.setattr("sicmir.paths.project", raise_parameter_error)
+    done = call("run", "10_training", "--help")
+    assert done.exit_code == 0
+    assert "--profile" in done.output
+    assert "Parameters of" not in done.output
 
 
 def test_run_writes_to_a_folder_of_its_own(root, tmp_path, monkeypatch):

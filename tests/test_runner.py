@@ -171,10 +171,16 @@ def test_a_run_of_ones_own_leaves_the_book_alone(root, tmp_path):
     assert 'out_dir: str = ""' in nbformat.read(done.path, as_version=4).cells[1].source
 
 
-@pytest.mark.parametrize("folder", ["book", "book/pages", "notebooks/x"])
-def test_a_run_of_ones_own_cannot_go_among_the_pages(root, folder):
-    with pytest.raises(ParameterError, match="among the project's own pages"):
+@pytest.mark.parametrize(
+    "folder", ["book", "book/pages", "notebooks/x", "", "results", "results/10_first", "results/10_first/x"]
+)
+def test_a_run_of_ones_own_cannot_go_among_the_pages_or_their_results(root, folder, tmp_path):
+    with pytest.raises(ParameterError, match=r"--out .*among the project's own pages"):
         run(root, out=root / folder)
+    with pytest.raises(ParameterError, match=r"out_dir .*among the project's own pages"):
+        run(root, {"out_dir": str(root / folder)}, out=tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+    assert not (root / "results").exists()
 
 
 def test_paths_of_the_machine_are_scrubbed_and_look_alikes_stay(root, tmp_path, monkeypatch):

@@ -82,7 +82,7 @@ def run_page(
     ------
     ParameterError
         If the page, the profile or a parameter is unknown, a value is not of the declared type, or ``out``
-        lies among the published pages.
+        or ``out_dir`` lies among the published pages or their results.
     PageError
         If a cell failed. The older published page stays; the failed notebook is kept under
         ``results/failed/`` (or in ``out``).
@@ -94,7 +94,11 @@ def run_page(
     given = {**(pages.profile_parameters(entry, profile) if profile else {}), **(parameters or {})}
     pages.check(given, known)
     if out is not None:
-        out = _outside_book(Path(out), root)
+        given_folder = str(given.get("out_dir") or "")
+        out = _apart(Path(out), "--out", root)
+        if given_folder:
+            _apart(Path(given_folder), "out_dir", root)
+        out.mkdir(parents=True, exist_ok=True)
     values = {name: given.get(name, parameter.default) for name, parameter in known.items()}
     published = root / "book" / "pages" / f"{page}.ipynb"
     digest = fingerprint(notebook, values, data_state, root)
@@ -134,7 +138,7 @@ def run_page(
         executed = nbformat.read(work, as_version=4)
     datasets, data = data_used(executed)
     run = replace(run, seconds=_since(start), datasets=datasets, data=data, path=str(target))
-    stamp(executed, run, known)
+    stamp(executed, run, known, entry.notebook)
     scrub(executed, root)
     with paths.replacing(target) as part:
         nbformat.write(executed, part)
@@ -181,12 +185,16 @@ def _run_from(record: dict) -> Run:
     return Run(**{**record, "datasets": tuple(record["datasets"])})
 
 
-def _outside_book(out: Path, root: Path) -> Path:
-    out = out.expanduser().resolve()
-    if out.is_relative_to(root / "book") or out.is_relative_to(root / "notebooks"):
-        raise ParameterError(f"--out {out} lies among the project's own pages; choose another folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+def _apart(folder: Path, option: str, root: Path) -> Path:
+    """Refuse a folder of a rerun that holds, or would mix with, what the book shows."""
+    folder = folder.expanduser().resolve()
+    own = [root / "book", root / "notebooks", *(root / "results" / page for page in pages.load_pages(root))]
+    if folder in (root, root / "results") or any(folder.is_relative_to(one) for one in own):
+        raise ParameterError(
+            f"{option} {folder} lies among the project's own pages; choose another folder, such as "
+            f"{root / 'results' / 'mine'}."
+        )
+    return folder
 
 
 def _files(folder: Path) -> Iterator[Path]:

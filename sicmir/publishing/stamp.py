@@ -10,6 +10,7 @@ from datetime import datetime
 import nbformat
 
 from sicmir.publishing import pages
+from sicmir.publishing.launch import launch_links
 from sicmir.publishing.pages import Parameter, Value
 
 SYNTHETIC = (
@@ -44,15 +45,21 @@ class Run:
     skipped: bool = False
 
 
-def stamp(notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Parameter]) -> None:
-    """Put the parameter table and the status line in; take papermill's cell and bookkeeping out."""
+def stamp(
+    notebook: nbformat.NotebookNode, run: Run, known: Mapping[str, Parameter], source: str = ""
+) -> None:
+    """Put the parameter table and the status line in; take papermill's cell and bookkeeping out.
+
+    With ``source``, the path of the notebook from the project's root, links to open it follow the table.
+    """
     cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     cell = pages.parameters_cell(notebook)
     if cell is not None:
         changed = {n: v for n, v in run.parameters.items() if n != "out_dir" and v != known[n].default}
         cell.source = pages.with_values(cell.source, changed)
         cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
-        table = nbformat.v4.new_markdown_cell(parameter_table(run.page, run.parameters, known))
+        told = [parameter_table(run.page, run.parameters, known), launch_links(source) if source else ""]
+        table = nbformat.v4.new_markdown_cell("\n\n".join(filter(None, told)))
         cells.insert(cells.index(cell) + 1, table)
     if run.data == "synthetic":
         # The page's own banner stands where the data are loaded, below its key takeaways.
