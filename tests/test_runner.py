@@ -178,7 +178,7 @@ def test_a_run_of_ones_own_cannot_go_among_the_pages_or_their_results(root, fold
     with pytest.raises(ParameterError, match=r"--out .*among the project's own pages"):
         run(root, out=root / folder)
     with pytest.raises(ParameterError, match=r"out_dir .*among the project's own pages"):
-        run(root, {"out_dir": str(root / folder)}, out=tmp_path / "mine")
+        run(root, parameters={"out_dir": str(root / folder)}, out=tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
     assert not (root / "results").exists()
 
