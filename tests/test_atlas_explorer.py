@@ -1,8 +1,10 @@
 """The explorer: what is written against the queries, and the pages themselves in a real browser."""
 
 import http.server
+import importlib
 import io
 import json
+import os
 import shutil
 import threading
 from functools import partial
@@ -16,7 +18,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from sicmir import cli
+from sicmir import cli, paths
 from sicmir.atlas import explorer, meta, shards
 from sicmir.atlas.expression import BY, expression, gene_expression, targeting
 from sicmir.atlas.links import network
@@ -520,3 +522,23 @@ def test_a_web_server_gives_the_same_and_little_is_loaded(page, pages):
     see(page, pages, mirna=MIRNA)
     assert text(page) == served
     assert sorted(names) == sorted([*explorer.PAGES[1:], "shards/index.js", "shards/mirna-1.js"])
+
+
+def test_axe_finds_nothing_grave(pages, tmp_path, monkeypatch):
+    axe = os.environ.get("SICMIR_AXE") or paths.project() / "node_modules" / "axe-core" / "axe.min.js"
+    if not chromium.BROWSER or not Path(axe).is_file():
+        pytest.skip(
+            "NO BROWSER OR NO AXE-CORE: accessibility was not measured. Install chromium, and `npm install "
+            "axe-core` at the root of the project, or give SICMIR_AXE the path of axe.min.js."
+        )
+    monkeypatch.syspath_prepend(paths.project() / "benchmarks")
+    bench = importlib.import_module("pages")
+    shutil.copytree(pages, tmp_path / "site" / "explorer")
+    tables = bench.in_browser(tmp_path / "site", [], Path(axe).read_text(encoding="utf-8"), "")
+    seen = tables["weight"]["page"]
+    assert seen.str.contains("view=difference").sum() == 1
+    assert len(seen) == 11
+    found = tables["violations"]
+    assert found[found["impact"].isin(bench.GRAVE)].to_dict("records") == []
+    assert (tables["width"]["over"] == 0).all()
+    assert (tables["weight"]["bytes"] < tables["weight"]["allowed"]).all()

@@ -169,3 +169,8 @@ def test_league_has_one_line_a_method_and_one_column_a_scope():
         ["b", "7", "−0.25 (−0.30 to −0.20)", "–"],
     ]
     assert cells(report.league(rows, against="a")) == [["b", "7", "−0.75 (−0.80 to −0.70)"]]
+
+
+def test_a_column_without_a_name_has_no_empty_head():
+    text = report._table(["miRNA", ""], [["miR-21", "x"]])
+    assert '<th scope="col">miRNA</th><td></td>' in text
