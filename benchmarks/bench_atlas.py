@@ -1,26 +1,33 @@
 """The atlas at the size of the published one: what adding costs, extrapolated, and how long questions take.
 
-``python benchmarks/bench_atlas.py`` times three things and prints them:
+``python benchmarks/bench_atlas.py --folder FOLDER --out benchmarks/atlas`` measures, prints and writes:
 
 - *add*: data sets of growing size, each added in a process of its own by the model that comes with the
   package; seconds of processor time per stage, which busy neighbours change little, the whole also by the
   clock, and peak memory. A line over the number of cells is fitted to each and extrapolated to 360 data sets
   of 10 million cells.
 - *store*: summaries of 360 data sets, as many as 10 million cells leave, are written directly: some are
-  drawn, the others have their values under other cell types; bytes, and seconds to check them.
+  drawn, the others have their values under other cell types; bytes and seconds.
+- *copy*: the sorted copy of all tables (:mod:`sicmir.atlas.compact`); bytes, seconds and peak memory.
 - *questions* to that store: seconds of each by the clock, the first time and again, median and slowest over
-  names drawn at random; and the median of processor time, which two threads share.
+  names drawn at random; and the median of processor time, which two threads share. With the copy, and
+  without it.
+- *check* of the store and the copy; seconds and peak memory.
+
+``--parts`` chooses some of them; the store stays in the folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
-import sys
-import tempfile
+import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,43 +53,64 @@ N_TARGETS = 1500
 """Target genes of a data set."""
 
 
+PARTS = "add,store,copy,questions,check"
+
+
 def main(
+    folder: Annotated[Path, typer.Option(help="Where the files are made, and stay.")],
+    parts: Annotated[str, typer.Option(help="What is measured.")] = PARTS,
     cells: Annotated[str, typer.Option(help="Cells of the data sets that are added.")] = "5000,20000,60000",
     datasets: Annotated[int, typer.Option(help="Data sets of the store that is asked.")] = N_DATASETS,
     questions: Annotated[int, typer.Option(help="How often each question is asked.")] = 15,
-    folder: Annotated[str, typer.Option(help="Where the files are made.")] = "",
-    out: Annotated[str, typer.Option(help=".json to write the figures to.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and record.")] = None,
     seed: Annotated[int, typer.Option(help="Of cells and names.")] = 0,
 ) -> None:
     """Print what adding costs, and how long questions take."""
-    found: dict[str, Any] = {"machine": machine()}
-    with tempfile.TemporaryDirectory(dir=folder or None) as place:
-        sizes = [int(one) for one in cells.split(",") if one]
-        rows = []
-        for n in sizes:
-            in_process(write_cells, Path(place, "cells.h5ad"), n, seed)
-            rows.append(in_process(added, Path(place, "cells.h5ad"), n))
-        if rows:
-            found["add"] = pd.DataFrame(rows)
-            show("Adding a data set", found["add"])
-            found["extrapolated"] = extrapolated(found["add"])
-            show(f"Fitted, and for {N_DATASETS} data sets of {N_CELLS:,} cells", found["extrapolated"])
-        store = Path(place, "store")
-        found["store"] = pd.DataFrame([in_process(written, store, datasets, seed)])
-        show("A store of summaries that were written directly", found["store"])
-        found["questions"] = pd.DataFrame(in_process(asked, store, questions, seed))
-        show("Questions, seconds", found["questions"])
-        middle = found["questions"][["median", "processor"]].median()
+    store = folder / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    measured: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "add": lambda: list(adding(folder, [int(one) for one in cells.split(",")], seed)),
+        "store": lambda: [in_process(written, store, datasets, seed)],
+        "copy": lambda: [in_process(copied, store)],
+        "questions": lambda: [
+            row | {"copy": copy}
+            for copy in (True, False)
+            for row in in_process(asked, store, questions if copy else 3, seed, copy)
+        ],
+        "check": lambda: [in_process(checked, store)],
+    }
+    for part in parts.split(","):
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+        table = pd.DataFrame(measured[part]())
+        keep(part, table, out, load)
+        if part == "add":
+            keep("fit", extrapolated(table), out, load)
+
+
+def keep(name: str, table: pd.DataFrame, out: Path | None, load: float) -> None:
+    """Print a table, and write it with what the figures depend on."""
+    typer.echo(f"\n{name}, load before {load:.1f}\n{table.to_string(index=False, float_format='%.3g')}")
+    if name == "questions":
+        middle = table[table["copy"]][["median", "processor"]].median()
         typer.echo(
-            f"Median over the questions: {middle['median']:.3f} s by the clock, "
-            f"{middle['processor']:.3f} s of processor time."
+            f"Median over the questions: {middle['median']:.3f} s, processor {middle['processor']:.3f} s."
         )
-    if out:
-        plain = {
-            name: table.to_dict("records") if isinstance(table, pd.DataFrame) else table
-            for name, table in found.items()
-        }
-        Path(out).write_text(json.dumps(plain, indent=1) + "\n")
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
+    place = out / "record.json"
+    found = json.loads(place.read_text()) if place.exists() else {}
+    found[name] = record() | {"load": round(load, 2)}
+    place.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def adding(folder: Path, sizes: list[int], seed: int) -> Iterator[dict[str, Any]]:
+    """What adding data sets of some sizes costs."""
+    for n in sizes:
+        in_process(write_cells, folder / "cells.h5ad", n, seed)
+        yield in_process(added, folder / "cells.h5ad", n)
+        shutil.rmtree(folder / "added")
 
 
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,14 +147,13 @@ def added(source: Path, n_cells: int) -> dict[str, float]:
         folder=source.with_name("added"),
     )
     seconds, clock = time.process_time() - start, time.perf_counter() - clock
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "cells": n_cells,
         "groups": done.record["counts"]["n_groups"],
         "all": seconds,
         **stages,
         "by the clock": clock,
-        "peak MiB": peak / 1024,
+        "peak MiB": peak(),
         "of it before": before / 1024,
         "stored KiB": sum(file["bytes"] for file in done.record["files"].values()) / 1024,
     }
@@ -208,9 +235,7 @@ def extrapolated(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def written(store: Path, n_datasets: int, seed: int) -> dict[str, float]:
-    """Write summaries of many data sets, and check them."""
-    from sicmir.atlas import check
-
+    """Write summaries of many data sets."""
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
     for number in range(n_datasets):
@@ -218,20 +243,45 @@ def written(store: Path, n_datasets: int, seed: int) -> dict[str, float]:
             write_dataset(store, f"set{number:03d}", rng)
         else:
             write_like(store, f"set{number:03d}", f"set{number % N_DRAWN:03d}", rng)
-    made = time.perf_counter() - start
-    start = time.perf_counter()
-    found = check.check(store)
-    assert not found.problems, found.problems[:3]
-    checked = time.perf_counter() - start
-    n_bytes = sum(path.stat().st_size for path in store.glob("dataset=*/*.parquet"))
-    rows = n_datasets * N_TYPES * N_DONORS * len(mirnas())
+    groups = n_datasets * N_TYPES * N_DONORS
     return {
         "data sets": n_datasets,
-        "rows of miRNAs": rows,
-        "MB": n_bytes / 1e6,
-        "written, s": made,
-        "checked, s": checked,
+        "rows of miRNAs": groups * len(mirnas()),
+        "rows of genes": groups * N_TARGETS,
+        "MB": size(store.glob("dataset=*/*.parquet")),
+        "seconds": time.perf_counter() - start,
     }
+
+
+def copied(store: Path) -> dict[str, float]:
+    """Write the sorted copy of a store."""
+    from sicmir.atlas import compact
+
+    start, busy = time.perf_counter(), time.process_time()
+    place = compact.compact(store)
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    return {"MB": size(place.glob("*.parquet")), "seconds": seconds, "processor": busy, "peak MiB": peak()}
+
+
+def checked(store: Path) -> dict[str, float]:
+    """Check a store and its copy."""
+    from sicmir.atlas import check
+
+    start, busy = time.perf_counter(), time.process_time()
+    found = check.check(store)
+    assert not found.problems, found.problems[:3]
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    return {"data sets": found.n_datasets, "seconds": seconds, "processor": busy, "peak MiB": peak()}
+
+
+def size(files: Iterable[Path]) -> float:
+    """MB of files."""
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+def peak() -> float:
+    """MiB that this process has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def mirnas() -> list[str]:
@@ -360,11 +410,13 @@ def marker_rows(groups: ad.AnnData, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def asked(store: Path, times: int, seed: int) -> list[dict[str, Any]]:
+def asked(store: Path, times: int, seed: int, copy: bool) -> list[dict[str, Any]]:
     """Seconds of each question, about names drawn at random; the first one apart."""
-    from sicmir.atlas import expression, links, meta
+    from sicmir.atlas import expression, links, meta, scan
     from sicmir.atlas.query import Atlas
 
+    if not copy:
+        scan.usable = lambda *_: None
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
     atlas = Atlas(store)
@@ -416,15 +468,20 @@ def disease(atlas: Any, rng: np.random.Generator, diseases: list[str]) -> Any:
     return meta.difference(atlas, name, cell_type=rng.choice(kinds["found"]))
 
 
-def machine() -> str:
-    """Cores, threads and load, without which seconds mean nothing."""
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}{load}"
+def record() -> dict[str, Any]:
+    """What the figures depend on."""
+    from sicmir.threads import prediction_threads
 
-
-def show(title: str, table: pd.DataFrame) -> None:
-    """Print a table."""
-    typer.echo(f"\n{title}\n{table.to_string(index=False, float_format='%.3g')}")
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return {
+        "commit": commit.stdout.strip() or "not known",
+        "date": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}",
+        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        "cores": os.cpu_count(),
+        "threads": prediction_threads(),
+        "duckdb": version("duckdb"),
+    }
 
 
 if __name__ == "__main__":

@@ -126,3 +126,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def on_disk(*places: Path) -> None:
+    """Wait until files, and the names in folders, are on the disk itself; files of a folder are not in it."""
+    for path in places:
+        if path.is_dir() and os.name == "nt":  # where folders cannot be opened
+            continue
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

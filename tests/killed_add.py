@@ -10,7 +10,7 @@ import atlas_store
 import small_cells
 
 from sicmir import paths
-from sicmir.atlas import add, record, store
+from sicmir.atlas import add, compact, record, store
 
 # Made once, before processes are split off: a model takes longer to train than a data set to add.
 small_cells.bundle(), atlas_store.targets()
@@ -50,10 +50,18 @@ def run(moment, folder, options):
         "before old tables go": (paths, "remove", before(paths.remove, lambda path: path.parent == place)),
         "moved": (store, "commit", after(store.commit)),
         "removing": (paths, "remove", before(paths.remove, lambda path: path.name.startswith(".removed"))),
+        "copying": (
+            compact,
+            "_sorted",
+            after(compact._sorted, lambda home, found, name, place: name == "genes"),
+        ),
+        "copied": (paths, "remove", before(paths.remove, lambda path: path.name.startswith(".removed"))),
         "never": (add, "PART_CELLS", add.PART_CELLS),
     }
     setattr(*patches[moment])
     if moment == "removing":
         store.remove("one", folder)
+    elif moment.startswith("cop"):
+        compact.compact(folder)
     else:
         atlas_store.put(folder, **options)

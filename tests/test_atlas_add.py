@@ -1,6 +1,7 @@
 """Data sets added to an atlas: against predictions of the same cells, byte for byte, and when killed."""
 
 import multiprocessing
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -20,6 +21,8 @@ from scipy import sparse
 from sicmir import predict, stats
 from sicmir.atlas import check, labels, pools, store
 from sicmir.atlas.add import add
+from sicmir.atlas.compact import compact
+from sicmir.atlas.query import Atlas
 from sicmir.atlas.tables import SCHEMAS
 from sicmir.errors import DataError, ParameterError, ReadError
 
@@ -366,6 +369,61 @@ def test_kill_9_leaves_the_old_data_set_or_the_new_one(processes, folder, moment
     atlas.put(folder, overwrite=True)
     assert atlas.contents(folder) == old
     assert not check.check(folder).leftovers
+
+
+@pytest.mark.parametrize("moment", ["copying", "copied"])
+def test_kill_9_while_a_sorted_copy_is_made(processes, folder, moment):
+    compact(folder)
+    old = atlas.contents(folder)
+    child = processes.Process(target=killed_add.run, args=(moment, folder, {}))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    found = check.check(folder)
+    assert found.problems == []
+    assert ".compact.part" in found.leftovers
+    with Atlas(folder) as opened:
+        expected = atlas.read(folder, "mirna")["predicted"].sum()
+        assert opened.sql("SELECT sum(predicted) AS s FROM mirna")["s"][0] == pytest.approx(expected)
+    compact(folder)
+    tables = {name: part for name, part in old.items() if "stamps" not in name}
+    assert tables.items() <= atlas.contents(folder).items()
+    assert check.check(folder) == (1, [], [])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_a_record_names_is_on_the_disk_before_the_record(folder, monkeypatch, again):
+    """After a loss of power there is what was synchronised, in the order of this log, and maybe more."""
+    if not again:
+        store.remove("one", folder)
+    log = []
+    synchronise = os.fsync
+
+    def fsync(descriptor):
+        synchronise(descriptor)
+        log.append(("on disk", os.fstat(descriptor).st_ino))
+
+    def moved(kind):
+        real = getattr(Path, kind)
+
+        def wrapped(self, target):
+            log.append(("moved", self.stat().st_ino, Path(target).name))
+            return real(self, target)
+
+        return wrapped
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for kind in ("rename", "replace"):
+        monkeypatch.setattr(Path, kind, moved(kind))
+    atlas.put(folder, part_cells=12, overwrite=True)
+    home = atlas.home(folder)
+    last = home.name if not again else "record.json"
+    (named,) = [number for number, entry in enumerate(log) if entry[0] == "moved" and entry[-1] == last]
+    there = {entry[1] for entry in log[:named] if entry[0] == "on disk"}
+    assert {path.stat().st_ino for path in home.iterdir()} <= there
+    assert home.stat().st_ino in there  # the names of the tables
+    after = {entry[1] for entry in log[named:] if entry[0] == "on disk"}
+    assert (home if again else folder).stat().st_ino in after  # and that of the record itself
 
 
 def test_two_writers_at_once(processes, folder):

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sicmir.atlas import record
+from sicmir.atlas import check as checks
+from sicmir.atlas import record, scan, store
 from sicmir.atlas.check import check
 from sicmir.atlas.identity import source_facts
+from sicmir.atlas.query import Atlas
 from sicmir.atlas.tables import write_table
 from sicmir.errors import ReadError
 
@@ -262,3 +264,76 @@ def test_several_data_sets_are_all_named(folder):
     truncated(folder)
     atlas.alter(folder, lambda found: found["tissue"].update(name="x"), "two", seal=False)
     assert {problem.dataset for problem in check(folder).problems} == {"one", "two"}
+
+
+# Beside a run that replaces or removes what is looked at
+
+
+def once(change):
+    """The change, the first time."""
+    left = [change]
+
+    def first():
+        if left:
+            left.pop()()
+
+    return first
+
+
+def replace(folder):
+    shutil.copy(folder.parent / "made.h5ad", folder.parent / "cells-0.h5ad")
+    atlas.put(folder, part_cells=12, overwrite=True)
+
+
+def remove(folder):
+    store.remove("one", folder)
+
+
+@pytest.fixture
+def beside(folder, made):
+    shutil.copy(made.parent / "cells-0.h5ad", folder.parent / "made.h5ad")
+    return folder
+
+
+@pytest.mark.parametrize(("change", "n_left"), [(replace, 2), (remove, 1)])
+@pytest.mark.parametrize("moment", ["_partition", "_others"])
+def test_a_data_set_that_is_replaced_or_removed_meanwhile_is_no_damage(
+    beside, monkeypatch, change, n_left, moment
+):
+    real, first = getattr(checks, moment), once(lambda: change(beside))
+
+    def late(*arguments):
+        first()
+        return real(*arguments)
+
+    monkeypatch.setattr(checks, moment, late)
+    assert check(beside) == (n_left, [], [])
+
+
+@pytest.mark.parametrize(("change", "n_left"), [(replace, 2), (remove, 1)])
+@pytest.mark.parametrize(("room", "name"), [(record, "read_record"), (scan, "usable")])
+def test_an_atlas_opens_while_a_data_set_is_replaced_or_removed(
+    beside, monkeypatch, change, n_left, room, name
+):
+    real, first = getattr(room, name), once(lambda: change(beside))
+
+    def late(*arguments):
+        first()
+        return real(*arguments)
+
+    monkeypatch.setattr(room, name, late)
+    with Atlas(beside) as opened:
+        there = opened.sql("SELECT dataset, max(n_parts) AS n FROM mirna GROUP BY ALL ORDER BY ALL")
+        assert there["dataset"].tolist() == opened.registry["dataset"].tolist() == ["one", "two"][-n_left:]
+        assert there["n"].tolist() == [2, 3][-n_left:]
+
+
+@pytest.mark.parametrize("change", [replace, remove])
+def test_an_open_atlas_tells_what_happened_from_damage(beside, change):
+    with Atlas(beside) as opened:
+        change(beside)
+        with pytest.raises(ReadError, match="replaced or removed since the atlas was opened. Open it again"):
+            opened.sql("SELECT * FROM mirna")
+    missing(beside) if change is replace else atlas.file(beside, "markers", "two").unlink()
+    with pytest.raises(ReadError, match="look by sicmir atlas check"), Atlas(beside) as damaged:
+        damaged.sql("SELECT * FROM markers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sicmir import paths
+from sicmir.atlas import compact, store
 from sicmir.atlas import record as records
-from sicmir.atlas import store
 from sicmir.atlas.tables import KEYS, QUANTILES, SCHEMAS
 from sicmir.data.checksum import digest
 from sicmir.errors import ParameterError, ReadError
@@ -61,27 +62,70 @@ def check(folder: str | Path = "") -> Checked:
         If there is no store.
     """
     place = paths.atlas(folder)
-    names = store.datasets(place)
     problems: list[Problem] = []
-    leftovers = [path.name for path in place.iterdir() if path.name.startswith(".") and path.name != ".lock"]
+    leftovers = [path.name for path in place.glob(".*") if path.name != ".lock"]
     first: dict[str, Any] = {}
-    for name in names:
-        home = place / f"{store.PREFIX}{name}"
-        try:
-            store.check_name(name)
-            record = records.read_record(home)
-        except (ParameterError, ReadError) as error:
-            problems.append(Problem(name, records.RECORD, str(error)))
+    whole: list[dict[str, Any]] = []
+    n_datasets = 0
+    for name in store.datasets(place):
+        found = _settled(place / f"{store.PREFIX}{name}", first)
+        if found is None:
             continue
+        n_datasets += 1
+        record, wrong, left = found
         first = first or record
-        problems += [Problem(name, *found) for found in _partition(home, record, first)]
-        left, foreign = _others(home, record)
+        problems += [Problem(name, *one) for one in wrong]
+        whole += [] if wrong else [record]
         leftovers += left
-        problems += [Problem(name, file, "is no part of this data set") for file in foreign]
+    problems += [Problem("", *one) for one in _copy(place, whole)]
     for path in place.iterdir():
-        if not path.name.startswith((".", store.PREFIX)):
+        if not path.name.startswith((".", store.PREFIX)) and path.name != store.COMPACT:
             problems.append(Problem("", path.name, "is no part of an atlas"))
-    return Checked(len(names), problems, sorted(leftovers))
+    return Checked(n_datasets, problems, sorted(leftovers))
+
+
+_Found = tuple[dict[str, Any], list[tuple[str, str]], list[str]]
+"""Record of a data set, what is wrong in which file, and leftovers."""
+
+
+def _settled(home: Path, first: dict[str, Any]) -> _Found | None:
+    """What there is to say of a data set that nobody replaced meanwhile; None if it was removed."""
+    while True:
+        before = _version(home)
+        found = _dataset(home, first)
+        after = _version(home)
+        if after is None:
+            return None
+        if after == before:
+            return found
+
+
+def _copy(place: Path, whole: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What is wrong with a copy of the tables that nobody replaced meanwhile."""
+    while True:
+        before = _version(place / store.COMPACT)
+        found = list(compact.damage(place, whole))
+        if not found or _version(place / store.COMPACT) == before:
+            return found
+
+
+def _version(home: Path) -> bytes | None:
+    """What tells the states of a data set apart: its record; None if the data set is gone."""
+    try:
+        return (home / records.RECORD).read_bytes()
+    except OSError:
+        return b"" if home.exists() else None
+
+
+def _dataset(home: Path, first: dict[str, Any]) -> _Found:
+    try:
+        store.check_name(home.name.removeprefix(store.PREFIX))
+        record = records.read_record(home)
+    except (ParameterError, ReadError) as error:
+        return {}, [(records.RECORD, str(error))], []
+    wrong = list(_partition(home, record, first or record))
+    left, foreign = _others(home, record)
+    return record, [*wrong, *((file, "is no part of this data set") for file in foreign)], left
 
 
 def _partition(home: Path, record: dict[str, Any], first: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -114,13 +158,15 @@ def _file(path: Path, stated: dict[str, Any]) -> pa.Table | str:
     """Table of a file, or what is wrong with the file."""
     if path.parent.name != path.parent.resolve().name or not path.is_file():
         return "the table is missing"
-    size = path.stat().st_size
-    if size != stated.get("bytes"):
-        return f"has {size} bytes; the record says {stated.get('bytes')}"
-    if digest(path, "sha256") != stated.get("sha256"):
-        return "does not match its checksum: it was altered or damaged"
     try:
+        size = path.stat().st_size
+        if size != stated.get("bytes"):
+            return f"has {size} bytes; the record says {stated.get('bytes')}"
+        if digest(path, "sha256") != stated.get("sha256"):
+            return "does not match its checksum: it was altered or damaged"
         return pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        return "the table is missing"
     except (OSError, pa.ArrowException) as error:
         return f"cannot be read as Parquet ({error})"
 
@@ -212,13 +258,18 @@ def _others(home: Path, record: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Files beside those of the record: tables left over from a run that was stopped, and foreign ones."""
     wanted = {records.RECORD, *(str(file.get("name")) for file in record["files"].values())}
     left, foreign = [], []
-    for path in sorted(home.iterdir()):
+    for path in sorted(home.glob("*")):
         if path.name in wanted:
             continue
         name = path.name.partition("-")[0]
-        ours = path.is_file() and (
-            path.name.startswith(".record.")
-            or (name in SCHEMAS and path.name == store.table_name(name, digest(path, "sha256")))
-        )
+        try:
+            ours = path.is_file() and (
+                path.name.startswith(".record.")
+                or (name in SCHEMAS and path.name == store.table_name(name, digest(path, "sha256")))
+            )
+        except FileNotFoundError:
+            ours = False
+        if not ours and not os.path.lexists(path):  # a run that replaces the data set tidied it away
+            continue
         (left if ours else foreign).append(f"{home.name}/{path.name}" if ours else path.name)
     return left, foreign

@@ -1,4 +1,4 @@
-"""Commands of the atlas: ``sicmir atlas add``, ``query``, ``explorer``, ``list``, ``remove``, ``check``."""
+"""Commands of the atlas: ``sicmir atlas add``, ``add-all``, ``query``, ``explorer``, ``list`` and so on."""
 
 from __future__ import annotations
 
@@ -83,6 +83,54 @@ def add(
     except SicmirError as error:
         raise type(error)(in_options(str(error), context)) from error
     typer.echo(done.summary())
+
+
+@app.command(epilog="Example: sicmir atlas add-all files.yaml --workers 2 --targets ''")
+def add_all(
+    files: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LIST",
+            help=".yaml, a list with source, dataset, tissue, disease and other options of add for each file "
+            "(as cell_type_key: cluster); or .csv, a column an option. Paths are relative to it.",
+        ),
+    ],
+    workers: Annotated[
+        int, typer.Option(help="Files that are worked on at once; more than 1 need Dask.")
+    ] = 1,
+    model: Annotated[str, typer.Option(help="Folder of a model bundle.")] = "default",
+    targets: Annotated[
+        str, typer.Option(help="mirtarbase, targetscan, a table of mirna and gene, or '' for none.")
+    ] = "mirtarbase",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace data sets of these names made of something else.")
+    ] = False,
+    store: Store = "",
+) -> None:
+    """Add many files, several at once; those that fail are named at the end, with exit code 1.
+
+    What is in the atlas already stays, so that the same command goes on where it was stopped.
+    """
+    from sicmir.atlas.add_many import add_many, read_list
+
+    common = {"model": model, "targets": targets, "overwrite": overwrite, "folder": store}
+    done = add_many(read_list(files), workers=workers, **common)
+    typer.echo(done.summary())
+    for failed in done.failed:
+        typer.echo(f"{failed.source} ({failed.dataset}): {failed.problem}", err=True)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: sicmir atlas compact")
+def compact(store: Store = "") -> None:
+    """Write a sorted copy of all tables, from which a store of hundreds of data sets answers sooner.
+
+    Data sets that are added or replaced later are read beside it, so that it need not be made anew at once.
+    """
+    from sicmir.atlas.compact import compact
+
+    typer.echo(f"Questions are answered from {compact(store)}.")
 
 
 @app.command(epilog="Example: sicmir atlas query expression --mirna miR-21 --out mir-21.csv")

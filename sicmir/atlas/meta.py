@@ -112,13 +112,10 @@ def difference(
         raise ParameterError(f"by={by!r}: expected 'disease' or 'condition'.")
     sides = [atlas.label(by, value) for value in (case, reference)]
     name = atlas.label("cell_type", cell_type) if cell_type else ""
-    both = atlas.sql(
-        f"SELECT dataset FROM mirna WHERE {by} IN ($case, $reference) GROUP BY dataset "
-        f"HAVING count(DISTINCT {by}) = 2 ORDER BY dataset",
-        {"case": sides[0], "reference": sides[1]},
-    )
+    groups = atlas.groups[atlas.groups["cell_type"] == name] if name else atlas.groups
+    n_sides = groups[groups[by].isin(sides)].groupby("dataset")[by].nunique()
     tables, refused = [], []
-    for dataset in both["dataset"]:
+    for dataset in n_sides.index[n_sides == 2]:
         pools = atlas.pools(dataset)
         chosen = ~pools.obs["abstained"].to_numpy(dtype=bool)
         if name:
@@ -132,7 +129,8 @@ def difference(
         n_donors = found["cell_type"].map(seen.groupby("cell_type")["donor"].nunique())
         tables.append(with_errors(found).assign(n_donors=n_donors))
     if not tables:
-        why = " ".join(refused) or f"No data set has cells of both {sides[0]!r} and {sides[1]!r}."
+        where = f" in {name!r}" if name else ""
+        why = " ".join(refused) or f"No data set has cells of both {sides[0]!r} and {sides[1]!r}{where}."
         raise DataError(why)
     table = combine(pd.concat(tables), ["cell_type", "mirna"], across)
     return _judged(atlas, table, min_grade, fdr)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import anndata as ad
-import duckdb
 import pandas as pd
 
 from sicmir import paths
 from sicmir.atlas import record as records
-from sicmir.atlas import store
-from sicmir.atlas.tables import SCHEMAS, TRUST
+from sicmir.atlas.scan import Scan
+from sicmir.atlas.tables import TRUST
 from sicmir.benchmark.evaluation import find_mirnas
 from sicmir.engine.prediction_record import LOG2_RPM
-from sicmir.errors import ParameterError, ReadError
-from sicmir.threads import asked_threads
+from sicmir.errors import ParameterError
 
 LABELS = ("cell_type", "tissue", "disease", "dataset", "condition", "donor")
 """What rows can be chosen and grouped by."""
@@ -58,24 +57,12 @@ class Atlas:
     """
 
     def __init__(self, folder: str | Path = "") -> None:
-        place = paths.atlas(folder)
-        found = store.read_records(place)
-        if not found:
-            raise ReadError(f"{place}: the atlas holds no data set. Add one by sicmir atlas add.")
+        self._scan = Scan(paths.atlas(folder))
+        found = list(self._scan.records.values())
         self.registry = records.registry(found)
         self.model: dict[str, Any] = found[0]["model"]
-        threads = asked_threads()
-        self._connection = duckdb.connect(config={"threads": threads} if threads else {})
-        for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
-            self._connection.execute(f"SET {setting} = false")  # nothing is fetched
-        self._connection.execute("SET parquet_metadata_cache = true")
-        for name in SCHEMAS:
-            self._view(name, self._files(place, found, name))
         # Of one model, all say the same.
-        self.trust = self.sql(
-            "SELECT * FROM trust WHERE dataset = $dataset", {"dataset": found[0]["dataset"]}
-        )
-        self.trust = self.trust.set_index("mirna")
+        self.trust = self._scan.rows("trust", found[0]["dataset"]).set_index("mirna")
         self._half_width = self.trust["half_width"]
         self.trust = self.trust[list(TRUST_COLUMNS)]
 
@@ -87,7 +74,7 @@ class Atlas:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._scan.close()
 
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Ask in SQL.
@@ -104,16 +91,9 @@ class Atlas:
         ParameterError
             If it cannot be understood.
         ReadError
-            If a table is damaged or gone.
+            If a table is damaged or gone, or data sets were replaced or removed since the atlas was opened.
         """
-        try:
-            return self._connection.execute(query, dict(parameters or {})).df()
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise ReadError(
-                f"A table of the atlas cannot be read; look by sicmir atlas check. {error}"
-            ) from error
-        except duckdb.Error as error:
-            raise ParameterError(f"The question cannot be understood: {error}") from error
+        return self._scan.sql(query, parameters)
 
     def values(self, label: str) -> list[str]:
         """What there is of a label of :data:`LABELS`, sorted."""
@@ -121,7 +101,17 @@ class Atlas:
             return sorted(self.registry[label].unique())
         if label not in LABELS:
             raise ParameterError(f"There is no {label!r}; there are {', '.join(LABELS)}.")
-        return self.sql(f"SELECT DISTINCT {label} AS found FROM mirna ORDER BY found")["found"].tolist()
+        return sorted(self.groups[label].unique())
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """Groups of cells: a row for each with its labels, ``n_cells, in_domain`` and ``abstained``."""
+        # Every group has all miRNAs, so that the rows of one of them name all groups.
+        return self.sql(
+            f"SELECT dataset, tissue, {', '.join(_OBS)} FROM mirna WHERE mirna = $any "
+            "ORDER BY dataset, cell_type, donor, condition",
+            {"any": self.trust.index[0]},
+        )
 
     def mirna(self, wanted: str) -> str:
         """Full name of a miRNA, also by a short one such as ``miR-21``.
@@ -186,10 +176,7 @@ class Atlas:
             Groups × miRNAs: ``X``, layers ``lower`` and ``upper``; ``obs``: ``cell_type, donor, condition,
             disease, n_cells, in_domain, abstained``; ``var``: trust and ``half_width``.
         """
-        rows = self.sql(
-            "SELECT * FROM mirna WHERE dataset = $dataset ORDER BY mirna, cell_type, donor, condition",
-            {"dataset": self.label("dataset", dataset)},
-        )
+        rows = self._scan.rows("mirna", self.label("dataset", dataset))
         names = rows["mirna"].unique()
         matrices = {name: rows[name].to_numpy(dtype="float32").reshape(len(names), -1).T for name in _BOUNDS}
         obs = rows.iloc[: len(rows) // len(names)][list(_OBS)]
@@ -208,36 +195,7 @@ class Atlas:
         }
         return found
 
-    def write_sorted(self, name: str, keys: Sequence[str], path: Path, row_group_size: int) -> None:
-        """Write a view as one Parquet file, sorted by some of its columns."""
-        table = self._connection.sql(f"SELECT * FROM {name} ORDER BY {', '.join(keys)}, dataset")
-        table.write_parquet(str(path), compression="zstd", row_group_size=row_group_size)
 
-    def _view(self, name: str, files: pd.DataFrame) -> None:
-        """Make a view of the files of a table, with what is known of their data sets."""
-        shown = [one for one in _FACTS if one not in SCHEMAS[name].names]
-        self._connection.register(f"{name}_of", files)
-        self._connection.read_parquet(files["filename"].tolist(), filename=True).create_view(f"{name}_in")
-        self._connection.execute(
-            f"CREATE VIEW {name} AS SELECT f.dataset, {', '.join(f'f.{one}' for one in shown)}, "
-            f"t.* EXCLUDE (filename) FROM {name}_in t JOIN {name}_of f USING (filename)"
-        )
-
-    @staticmethod
-    def _files(place: Path, found: list[dict[str, Any]], name: str) -> pd.DataFrame:
-        """Files of a table and what their data sets are."""
-        rows = [
-            (
-                str(store.partition(place, one["dataset"]) / one["files"][name]["name"]),
-                one["dataset"],
-                *(one[kind][part] for kind in ("tissue", "disease") for part in ("name", "id")),
-            )
-            for one in found
-        ]
-        return pd.DataFrame(rows, columns=["filename", "dataset", *_FACTS])
-
-
-_FACTS = ("tissue", "tissue_id", "disease", "disease_id")
 _OBS = ("cell_type", "donor", "condition", "disease", "n_cells", "in_domain", "abstained")
 _BOUNDS = ("predicted", "lower", "upper")
 

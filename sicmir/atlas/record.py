@@ -55,6 +55,7 @@ def write_record(record: dict[str, Any], folder: Path) -> None:
     """Write a sealed record in place of the one in a folder, whole or not at all."""
     with paths.replacing(folder / RECORD) as part:
         part.write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
+        paths.on_disk(part)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sicmir import paths
 from sicmir.atlas import record as records
 from sicmir.errors import ParameterError, ReadError
 
-PREFIX, _REMOVED = "dataset=", ".removed-"
+PREFIX, COMPACT, REMOVED = "dataset=", "compact", ".removed-"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -64,10 +64,26 @@ def read_records(store: Path) -> list[dict[str, Any]]:
     ReadError
         If a record cannot be used, or data sets are of different models.
     """
-    found = [records.read_record(partition(store, name)) for name in datasets(store)]
+    found = [one for name in datasets(store) if (one := record_of(store, name))]
     for one in found:
         check_model(one["model"], found[:1])
     return found
+
+
+def record_of(store: Path, dataset: str) -> dict[str, Any] | None:
+    """Record of a data set; None if another process removed it meanwhile.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be used.
+    """
+    home = partition(store, dataset)
+    try:
+        return records.read_record(home)
+    except ReadError:
+        # Another process may have removed it meanwhile, or removed it and added it anew.
+        return records.read_record(home) if home.exists() else None
 
 
 def registry(folder: str | Path = "") -> pd.DataFrame:
@@ -153,6 +169,8 @@ def table_name(name: str, sha256: str) -> str:
 def commit(store: Path, record: dict[str, Any], folder: Path) -> None:
     """Move a data set to its place. A run that is killed leaves the old one or the new one, never a mixture.
 
+    So does a loss of power: what a record names is on the disk before the record is.
+
     Parameters
     ----------
     store
@@ -170,14 +188,19 @@ def commit(store: Path, record: dict[str, Any], folder: Path) -> None:
     place = partition(store, record["dataset"])
     with locked(store):
         check_fits(store, record)
+        paths.on_disk(*folder.iterdir(), folder)
         if place.exists():
             # New tables come first and old ones go last: what the record names is always there.
             for file in folder.iterdir():
                 file.replace(place / file.name)
+            paths.on_disk(place)
             records.write_record(record, place)
+            paths.on_disk(place)
         else:
             records.write_record(record, folder)
+            paths.on_disk(folder)
             folder.rename(place)
+            paths.on_disk(store)
         _tidy(store, record)
 
 
@@ -189,7 +212,7 @@ def tidy(store: Path, record: dict[str, Any]) -> None:
 
 def _tidy(store: Path, record: dict[str, Any]) -> None:
     wanted = {file["name"] for file in record["files"].values()} | {records.RECORD}
-    for path in store.glob(f"{_REMOVED}*"):
+    for path in store.glob(f"{REMOVED}*"):
         paths.remove(path)
     for path in partition(store, record["dataset"]).glob("*"):
         if path.name not in wanted:
@@ -217,7 +240,8 @@ def remove(dataset: str, folder: str | Path = "") -> None:
         raise ParameterError(
             f"{store} has no data set {dataset!r}; it has {', '.join(datasets(store)) or 'none'}."
         )
-    gone = store / f"{_REMOVED}{uuid4().hex[:8]}"
+    gone = store / f"{REMOVED}{uuid4().hex[:8]}"
     with paths.writing(store), locked(store):
         place.rename(gone)
+        paths.on_disk(store)
         paths.remove(gone)

@@ -1,12 +1,15 @@
-"""The tables of a data set in the atlas: their columns, and how they are written."""
+"""The tables of a data set in the atlas: their columns, how they are written, and by what they are read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from sicmir.threads import asked_threads
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _GROUP = (("cell_type", _TEXT), ("donor", _TEXT), ("condition", _TEXT), ("disease", _TEXT))
@@ -109,3 +112,13 @@ def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return values.dictionary_encode().cast(kind)
     return values.cast(kind, safe=False)
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory, of as many threads as were asked for, that fetches nothing."""
+    threads = asked_threads()
+    connection = duckdb.connect(config={"threads": threads} if threads else {})
+    for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
+        connection.execute(f"SET {setting} = false")
+    connection.execute("SET parquet_metadata_cache = true")
+    return connection
