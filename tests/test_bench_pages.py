@@ -92,6 +92,8 @@ def test_pages_load_no_script_that_they_do_not_need():
     maths = '<script defer="defer" src="../_static/mathjax/tex-chtml.js"></script>\n'
     words = '<p class="text">none</p>'
     assert finished(icons + maths + words) == words
+    thebe = '<script>const THEBE_JS_URL = "x"; const other = ".y"</script>'
+    assert finished(f"{thebe}<p>\n{thebe}</p>") == f"{thebe}<p>\n</p>"
     formula = '<span class="math notranslate nohighlight">x</span>'
     assert finished(icons + maths + formula) == maths + formula
 

@@ -12,6 +12,8 @@ RULES = (
     (r'<script src="[^"]*/fontawesome/[^"]*/all\.min\.js[^"]*"></script>\s*', ""),
     # Fonts of icons that few pages have are loaded where they are seen.
     (r'<link rel="preload" as="font"[^>]*/fa-(?:brands|regular)[^>]*>\s*', ""),
+    # The constants of thebe come twice, which is an error of the page's scripts.
+    (r"(?s)(<script>const THEBE_JS_URL[^<]*</script>)(.*?)\1", r"\1\2"),
     # A control is called what it says, or a voice command does not find it (WCAG 2.5.3).
     (r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
