@@ -348,7 +348,7 @@ def write_dataset(store: Path, name: str, rng: np.random.Generator) -> None:
         "source": {"name": "none", "sha256": "", "bytes": 0},
         "model": identity.model_facts(bundle),
         "options": {"min_cells": 10},
-        "input": {"units": "counts", "transform": "frozen", "landmarks": 977},
+        "input": {"units": "counts", "transform": "frozen", "landmarks": 977, "synthetic": True},
         "cell_types": [],
         "targets": {"n_pairs": len(targets), "n_genes": N_TARGETS},
         "markers": "",

@@ -1,6 +1,8 @@
 """Questions to an atlas, against the same computed from its tables by pandas, scipy and statsmodels."""
 
+import csv
 import shutil
+from dataclasses import replace
 
 import anndata as ad
 import atlas_store as atlas
@@ -190,6 +192,36 @@ def test_genes_are_found_as_they_are_written_and_else_if_only_one_can_be_meant(f
         for ask in (gene_expression, targeting):
             with pytest.raises(ParameterError, match="'MIXED': there are MIXed, mixED; write it as one"):
                 ask(changed, "MIXED")
+
+
+def test_what_a_model_without_a_domain_cannot_tell_is_unknown(tmp_path):
+    bundle = small_cells.bundle()
+    blind = replace(bundle, domain=None)
+    atlas.put(tmp_path / "store", model=blind)
+    stored = atlas.read(tmp_path / "store", "mirna")
+    assert not stored["abstained"].any()
+    assert stored["in_domain"].isna().all()
+    with Atlas(tmp_path / "store") as found:
+        assert expression(found, MIRNA)["in_domain"].isna().all()
+        assert found.pools("one").obs["in_domain"].isna().all()
+        meta.markers(found, "type 0")
+
+
+def test_made_up_cells_are_told_whatever_the_model(tmp_path):
+    real = replace(
+        small_cells.bundle(), card=small_cells.bundle().card | {"training_data": {"synthetic": False}}
+    )
+    cells = atlas.cells()
+    atlas.put(tmp_path / "store", "made-up", adata=cells, model=real)
+    cells.uns["sicmir"] = {"units": "UMI counts", "synthetic": False}
+    atlas.put(tmp_path / "store", "measured", seed=1, adata=cells, model=real)
+    del cells.uns["sicmir"]
+    atlas.put(tmp_path / "store", "foreign", seed=2, adata=cells, model=real)
+    with Atlas(tmp_path / "store") as found:
+        told = found.registry.set_index("dataset")["synthetic"].to_dict()
+        assert told == {"made-up": True, "measured": False, "foreign": False}
+        assert found.pools("made-up").uns["sicmir"]["synthetic"]
+        assert not found.pools("foreign").uns["sicmir"]["synthetic"]
 
 
 def test_pools_are_what_is_stored(opened, rows):
@@ -614,6 +646,25 @@ def test_what_is_not_given_is_as_the_functions_have_it(folder, opened):
         ("network", {"mirna": MIRNA, "cell_type": "type 1"}, links(opened, MIRNA, "type 1")),
     ):
         pd.testing.assert_frame_equal(answer(what, folder=folder, **options), expected)
+
+
+def test_no_text_of_a_table_is_a_formula(tmp_path):
+    texts = ["=1+1", "+1", "-x", "@SUM(A1)", "\t=1", "a=b", "", None, "T cell - CD4+"]
+    table = pd.DataFrame({"cell_type": texts, "effect": np.arange(-4.0, 5.0), "n": range(-9, 0)})
+    table["kind"] = pd.Categorical(["-0.5", *["B"] * 8])
+    write_answer(table, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        header, *rows = list(csv.reader(file))
+    assert header == list(table)
+    assert [row[0] for row in rows] == [
+        *("'=1+1", "'+1", "'-x", "'@SUM(A1)", "'\t=1"),
+        *("a=b", "", "", "T cell - CD4+"),
+    ]
+    assert [float(row[1]) for row in rows] == table["effect"].tolist()  # numbers stay numbers
+    assert [row[2] for row in rows] == [str(n) for n in table["n"]]
+    assert rows[0][3] == "'-0.5"  # a label, not a number
+    write_answer(table, tmp_path / "t.parquet")
+    assert pd.read_parquet(tmp_path / "t.parquet")["cell_type"].tolist() == texts
 
 
 def test_tables_are_written(tmp_path):

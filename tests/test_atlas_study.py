@@ -11,7 +11,7 @@ import pytest
 import small_cells
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from scipy.stats import binom, spearmanr
+from scipy.stats import binom, false_discovery_control, spearmanr
 
 from sicmir import data, panel, paths
 from sicmir.atlas import agreement, at_hand, figures, labels, study
@@ -58,6 +58,18 @@ def test_the_page_on_toy_finds_what_was_planted(page):
     assert (np.sign(planted) == np.sign(markers["effect"])).mean() > 0.95
     assert spearmanr(planted, markers["effect"])[0] > 0.9
     assert set(page["top"]["cell_type"]) == set(TYPES)
+
+
+def test_findings_are_counted_under_one_false_discovery_rate(page):
+    markers = page["markers"]
+    p = markers.loc[~markers["greyed"], "p"].dropna()
+    q = false_discovery_control(p)  # over all cell types together
+    np.testing.assert_allclose(markers.loc[p.index, "q"], q)
+    assert page["found"]["n_findings"] == (q <= 0.05).sum()
+    assert markers.loc[markers["greyed"], "q"].isna().all()
+    for _, own in markers.groupby("cell_type"):
+        assert own["finding"].is_monotonic_decreasing
+    assert study.registry_table(page["opened"])["synthetic"].all()
 
 
 def test_nothing_is_found_where_nothing_was_planted(page):

@@ -95,6 +95,9 @@ def answer(
 def write_answer(table: pd.DataFrame, path: Path) -> None:
     """Write a table as ``.csv`` or ``.parquet``, whole or not at all; a file of that name is replaced.
 
+    In ``.csv`` a text that a spreadsheet would take for a formula gets a ``'`` in front (OWASP, CSV
+    injection); numbers are written as they are.
+
     Raises
     ------
     ParameterError
@@ -106,6 +109,14 @@ def write_answer(table: pd.DataFrame, path: Path) -> None:
         raise ParameterError(f"{path}: tables are written as .csv or .parquet; give such an ending.")
     with paths.writing(path), paths.replacing(path.expanduser()) as part:
         if path.suffix == ".csv":
-            table.to_csv(part, index=False, lineterminator="\n")
+            table.map(_no_formula).to_csv(part, index=False, lineterminator="\n")
         else:
             table.to_parquet(part, index=False)
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How a formula starts, and what spreadsheets skip before it."""

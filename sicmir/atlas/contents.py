@@ -62,7 +62,7 @@ def summarise(
         If labels are missing, there is no cell of the normal condition, or values cannot be used.
     """
     options, disease, normal = asked["options"], asked["disease"]["name"], asked["normal"]
-    cells = _labels(path, keys, names, options, normal)
+    cells, synthetic = _labels(path, keys, names, options, normal)
     sizes = (options[name] for name in ("min_cells", "part_cells", "max_parts"))
     made, n_small = pools.pool(path, cells, options["layer"], options["units"], *sizes)
     groups, transform = _predicted(bundle, made.groups, made.units, options)
@@ -86,6 +86,7 @@ def summarise(
             "units": str(record["units_record"]["units"]),
             "transform": transform,
             "landmarks": int(record["coverage"]["found"]),
+            "synthetic": synthetic,
         },
         "cell_types": _cell_types(cells[~unlabelled], names),
         "targets": {"n_pairs": len(tables["targets"]), "n_genes": int(genes["gene"].nunique())},
@@ -109,9 +110,11 @@ def _labels(
     names: dict[str, labels.Label],
     options: dict[str, Any],
     normal: list[str],
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, bool]:
+    """Labels of the cells, and whether the file says that they are made up."""
     with ChunkedMatrix(path, options["layer"] or "X") as matrix:
         cells = labels.group_labels(matrix.obs, keys, names)
+        synthetic = bool(matrix.uns.get("sicmir", {}).get("synthetic", False))
     missing = cells.isna().sum()
     if missing.any() and options["missing"] == "raise":
         counts = ", ".join(f"{n} in {keys[name]}" for name, n in missing.items() if n and name in keys)
@@ -122,7 +125,7 @@ def _labels(
     there = set(cells["condition"].dropna()) if normal else set()
     if normal and normal[0] not in there:
         raise DataError(f"No cell has the condition {normal[0]!r}; there are {', '.join(sorted(there))}.")
-    return cells
+    return cells, synthetic
 
 
 def _predicted(

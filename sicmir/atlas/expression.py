@@ -58,7 +58,8 @@ def expression(
         a donor, mean over donors: where the measured value of one donor is expected, and no confidence
         interval of the mean; ``fraction_above``, mean over donors of the share of parts above the baseline
         (:data:`sicmir.atlas.tables.SCHEMAS`); ``in_domain``, the share of predicted donors that are like the
-        training data; and how far the miRNA can be believed (:data:`sicmir.atlas.query.TRUST_COLUMNS`).
+        training data, NaN where the model cannot tell; and how far the miRNA can be believed
+        (:data:`sicmir.atlas.query.TRUST_COLUMNS`).
 
     Raises
     ------

@@ -191,7 +191,7 @@ class Atlas:
             "level": self.model["level"],
             "interval_level": self.model["interval_level"],
             "dataset": dataset,
-            "synthetic": self.model["synthetic"],
+            "synthetic": bool(self.registry.set_index("dataset").loc[rows["dataset"].iloc[0], "synthetic"]),
         }
         return found
 

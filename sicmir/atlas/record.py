@@ -41,7 +41,8 @@ REGISTRY = (
     *("dataset", "tissue", "tissue_id", "disease", "disease_id", "n_cells", "n_donors", "n_cell_types"),
     *("n_groups", "n_predicted", "source", "source_sha256", "model", "synthetic", "version", "bytes"),
 )
-"""Columns of :func:`registry`."""
+"""Columns of :func:`registry`; ``tissue`` names all of a data set, joined by commas; ``synthetic`` says that
+the cells, or the samples that the model was trained on, are made up."""
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
                 record["source"]["name"],
                 record["source"]["sha256"],
                 model["id"],
-                model["synthetic"],
+                model["synthetic"] or record["input"]["synthetic"],
                 record["version"],
                 sum(file["bytes"] for file in record["files"].values()),
             ),

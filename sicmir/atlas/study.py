@@ -10,6 +10,7 @@ from IPython.display import HTML
 from sicmir.atlas import links, meta
 from sicmir.atlas.expression import expression
 from sicmir.atlas.query import Atlas
+from sicmir.donors.mirna_findings import adjusted
 from sicmir.errors import DataError
 
 
@@ -17,6 +18,8 @@ def all_markers(
     atlas: Atlas, min_grade: str = "B", fdr: float = 0.05, across: Literal["random", "fixed"] = "random"
 ) -> pd.DataFrame:
     """Markers of every cell type that can be compared with another: :func:`sicmir.atlas.meta.markers`.
+
+    Here ``q`` and ``finding`` are corrected over all miRNAs and cell types that count, together.
 
     Raises
     ------
@@ -31,7 +34,15 @@ def all_markers(
             continue
     if not tables:
         raise DataError("No data set of the atlas has two cell types of one donor: nothing has markers.")
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    table["q"] = adjusted(table["p"].where(~table["greyed"]))
+    table["finding"] = table["q"] <= fdr
+    return table.sort_values(
+        ["cell_type", "finding", "greyed"],
+        ascending=[True, False, True],
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def top_markers(markers: pd.DataFrame, n: int = 2) -> pd.DataFrame:
@@ -69,8 +80,9 @@ def registry_table(atlas: Atlas) -> pd.DataFrame:
     """The data sets as the page shows them."""
     table = atlas.registry
     terms = table[["tissue_id", "disease_id"]].agg(lambda row: ", ".join(filter(None, row)), axis=1)
-    shown = ["dataset", "tissue", "disease", "n_cells", "n_donors", "n_cell_types", "n_groups", "n_predicted"]
-    return table[shown].assign(terms=terms, source=table["source_sha256"].str[:12])
+    counts = ["n_cells", "n_donors", "n_cell_types", "n_groups", "n_predicted"]
+    shown = table[["dataset", "tissue", "disease", *counts, "synthetic"]]
+    return shown.assign(terms=terms, source=table["source_sha256"].str[:12])
 
 
 def best_contrast(atlas: Atlas) -> tuple[str, str, str]:

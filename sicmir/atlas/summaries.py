@@ -48,7 +48,8 @@ def mirna_rows(groups: ad.AnnData, parts: ad.AnnData, baseline: pd.Series) -> pd
         spread["fraction_above"][group] = np.where(np.isnan(level), np.nan, (own > level).mean(axis=0))
     obs = groups.obs[[*_OBS, "n_cells", "abstained"]].copy()
     obs["n_parts"] = np.bincount(place, minlength=n_groups)
-    obs["in_domain"] = groups.obs["in_domain"] if "in_domain" in groups.obs else ~obs["abstained"]
+    # A model without a domain score cannot tell.
+    obs["in_domain"] = groups.obs.get("in_domain")
     rows = obs.loc[np.repeat(obs.index, n_mirnas)].reset_index(drop=True)
     grade = trust_rows(groups.var)["grade"]
     rows["mirna"] = np.tile(groups.var_names.to_numpy(), n_groups)

@@ -60,7 +60,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     A group is the cells of one donor, cell type and condition ("" without conditions). ``disease`` is that of
     the data set, or ``normal`` where the condition is. ``predicted``: log2(RPM+1) of all its cells pooled;
     ``lower`` and ``upper``: its prediction interval. ``abstained``: nothing is predicted, all NaN;
-    ``in_domain``: whether the pool is like the training data. The other columns tell how the prediction
+    ``in_domain``: whether the pool is like the training data, null where the model cannot tell. The other
+    columns tell how the prediction
     varies within the group: its cells are dealt at random to disjoint parts, see
     :func:`sicmir.atlas.pools.parts`, each of which is predicted. ``n_parts``: parts that are not abstained;
     ``mean``, ``variance`` (divisor n - 1; NaN for one part), :data:`QUANTILES` over these, and
