@@ -304,6 +304,8 @@ def write_dataset(store: Path, name: str, rng: np.random.Generator) -> None:
     obs["condition"] = np.where(obs["donor"].isin(["D0", "D1"]), "healthy", "ill")
     disease = f"disease {int(rng.integers(30)):02d}"
     obs["disease"] = np.where(obs["condition"] == "healthy", "normal", disease)
+    tissue = {"name": f"tissue {int(rng.integers(40)):02d}", "id": ""}
+    obs = obs.assign(tissue=tissue["name"], tissue_id="")
     obs["n_cells"] = rng.integers(50, 700, len(obs)).astype(int)
     obs = obs.assign(abstained=False, in_domain=True, coverage=1.0)
     obs.index = [f"{name}-{i}" for i in range(len(obs))]
@@ -319,7 +321,8 @@ def write_dataset(store: Path, name: str, rng: np.random.Generator) -> None:
     parts.obs["group"], parts.obs["abstained"] = place, False
     trust = summaries.trust_rows(var)
     genes = obs.loc[
-        np.repeat(obs.index, N_TARGETS), ["cell_type", "donor", "condition", "disease", "n_cells"]
+        np.repeat(obs.index, N_TARGETS),
+        ["cell_type", "donor", "condition", "disease", "tissue", "tissue_id", "n_cells"],
     ]
     genes = genes.assign(
         gene=np.tile([f"GENE{i}" for i in range(N_TARGETS)], len(obs)),
@@ -342,7 +345,8 @@ def write_dataset(store: Path, name: str, rng: np.random.Generator) -> None:
     about = {
         "format": record.FORMAT,
         "dataset": name,
-        "tissue": {"name": f"tissue {int(rng.integers(40)):02d}", "id": ""},
+        "tissue": tissue,
+        "tissues": [tissue],
         "disease": {"name": disease, "id": ""},
         "normal": ["healthy"],
         "source": {"name": "none", "sha256": "", "bytes": 0},
@@ -367,16 +371,20 @@ def write_like(store: Path, name: str, other: str, rng: np.random.Generator) -> 
     home = stores.partition(store, other)
     found = record.read_record(home)
     kinds = [f"cell type {kind:03d}" for kind in sorted(rng.choice(N_NAMES, N_TYPES, replace=False))]
-    old, disease = found["disease"]["name"], f"disease {int(rng.integers(30)):02d}"
+    disease, tissue = f"disease {int(rng.integers(30)):02d}", f"tissue {int(rng.integers(40)):02d}"
+    new = {
+        "disease": {found["disease"]["name"]: disease},
+        "tissue": {found["tissue"]["name"]: tissue},
+    }
     fresh = store / ".new"
     fresh.mkdir(parents=True)
     files = {}
     for table, file in found["files"].items():
         content = pq.ParquetFile(home / file["name"]).read()
-        for column in {"cell_type", "disease"} & set(content.column_names):
+        for column in {"cell_type", *new} & set(content.column_names):
             values = content[column].combine_chunks()
             there = values.dictionary.to_pylist()
-            names = dict(zip(sorted(there), kinds, strict=False)) if column == "cell_type" else {old: disease}
+            names = new.get(column) or dict(zip(sorted(there), kinds, strict=False))
             changed = pa.array([names.get(one, one) for one in there])
             place = content.schema.get_field_index(column)
             made = pa.DictionaryArray.from_arrays(values.indices, changed)
@@ -388,7 +396,8 @@ def write_like(store: Path, name: str, other: str, rng: np.random.Generator) -> 
         path.rename(fresh / last)
         files[table] = facts | {"name": last, "rows": content.num_rows}
     about = found | {"dataset": name, "disease": {"name": disease, "id": ""}, "files": files}
-    about["tissue"] = {"name": f"tissue {int(rng.integers(40)):02d}", "id": ""}
+    about["tissue"] = {"name": tissue, "id": ""}
+    about["tissues"] = [about["tissue"]]
     stores.commit(store, record.seal(about), fresh)
 
 

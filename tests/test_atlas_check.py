@@ -199,7 +199,7 @@ KINDS = {
     altered_record: ("one", "record.json", "does not match its own checksum"),
     renamed_folder: ("three", "record.json", "is that of the data set 'one'"),
     other_model: ("two", "record.json", "is not that of one"),
-    newer_format: ("one", "record.json", "expected the format 1 of records, found 99"),
+    newer_format: ("one", "record.json", "expected the format 2 of records, found 99"),
     short_record: ("one", "record.json", "counts missing or of another kind"),
     unknown_table: ("one", "record.json", "names the tables"),
     foreign_file: ("one", "notes.txt", "is no part of this data set"),

@@ -17,7 +17,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from typer.testing import CliRunner
 
 from sicmir import cli, stats
-from sicmir.atlas import meta
+from sicmir.atlas import check, meta
 from sicmir.atlas.answers import answer, write_answer
 from sicmir.atlas.combine import combine
 from sicmir.atlas.expression import expression, gene_expression, targeting
@@ -205,6 +205,51 @@ def test_what_a_model_without_a_domain_cannot_tell_is_unknown(tmp_path):
         assert expression(found, MIRNA)["in_domain"].isna().all()
         assert found.pools("one").obs["in_domain"].isna().all()
         meta.markers(found, "type 0")
+
+
+def test_groups_are_of_their_own_tissue(tmp_path):
+    cells = atlas.cells()
+    cells.obs["site"] = np.where(cells.obs["donor"] == "d1", "liver", "")
+    cells.obs["term"] = np.where(cells.obs["donor"] == "d1", "UBERON:0002107", "")
+    keys = {"tissue_key": "site", "tissue_id_key": "term", "tissue_id": "UBERON:0000955"}
+    atlas.put(tmp_path / "store", adata=cells, **keys)
+    for table in ("mirna", "genes"):
+        stored = atlas.read(tmp_path / "store", table)
+        moved = stored["donor"] == "d1"
+        assert set(stored.loc[moved, "tissue"]) == {"liver"}
+        assert set(stored.loc[moved, "tissue_id"]) == {"UBERON:0002107"}
+        assert set(stored.loc[~moved, "tissue"]) == {"toy tissue"}
+        assert set(stored.loc[~moved, "tissue_id"]) == {"UBERON:0000955"}
+    assert check.check(tmp_path / "store").problems == []
+    with Atlas(tmp_path / "store") as found:
+        row = found.registry.iloc[0]
+        assert (row["tissue"], row["tissue_id"]) == ("liver, toy tissue", "UBERON:0002107, UBERON:0000955")
+        assert found.values("tissue") == ["liver", "toy tissue"]
+        told = expression(found, MIRNA, by=["tissue"]).set_index("tissue")
+        assert told["n_donors"].to_dict() == {"liver": 1, "toy tissue": 2}
+        rows = atlas.read(tmp_path / "store", "mirna").query("mirna == @MIRNA and donor == 'd1'")
+        assert told.loc["liver", "mean"] == pytest.approx(rows["predicted"].mean(), abs=1e-5)
+        assert expression(found, MIRNA, tissue="liver", by=["donor"])["donor"].tolist() == ["d1"]
+        genes = gene_expression(found, atlas.read(tmp_path / "store", "genes")["gene"].iloc[0], ["tissue"])
+        assert set(genes["tissue"]) == {"liver", "toy tissue"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"site": ["liver", "lung"] * 72}, "The cells of d0, type 0 are of several tissues: liver, lung"),
+        ({"site": "liver", "term": ["UBERON:0002107", "UBERON:0002048"] * 72}, "'liver' has several terms"),
+        ({"site": "liver", "term": "CL:0000000"}, "expected a term such as UBERON:0000001"),
+        ({"term": "UBERON:0002107"}, "obs has no column 'site'"),
+    ],
+)
+def test_tissues_that_cannot_be_told(tmp_path, change, told):
+    cells = atlas.cells()
+    for name, values in change.items():
+        cells.obs[name] = values
+    keys = {"tissue_key": "site", "tissue_id_key": "term" if "term" in change else ""}
+    with pytest.raises((DataError, ParameterError), match=told):
+        atlas.put(tmp_path / "store", adata=cells, **keys)
 
 
 def test_made_up_cells_are_told_whatever_the_model(tmp_path):

@@ -279,6 +279,33 @@ def test_names_and_terms_of_the_data_sets_are_well_formed():
     assert len(known) >= 8
 
 
+def test_donors_bear_the_tissue_that_they_were_taken_from(monkeypatch, tmp_path):
+    sites = at_hand.donor_tissues()
+    for row in sites.itertuples():
+        labels.label("tissue", row.tissue, row.tissue_id)
+        assert row.dataset in set(at_hand.facts()["dataset"])
+    assert not sites.duplicated(["dataset", "donor"]).any()
+    cells = small_cells.cells(12)
+    cells.obs["donor"] = cells.obs["donor"].replace({"d0": "T3", "d1": "Y00014", "d2": "Y00016"})
+    cells.obs["cell_type"] = np.where(cells.obs["cell_type"] == "type 0", "immune", "epithelial")
+    cells.obs["condition"] = np.where(cells.obs["donor"] == "T3", "primary", "metastasis")
+
+    def refuse():
+        raise UnreachableError("nothing there")
+
+    loaders = dict.fromkeys(at_hand.LOADERS, refuse)
+    monkeypatch.setattr(at_hand, "LOADERS", loaders | {"pdac": lambda: cells})
+    found = at_hand.load_cells("auto")
+    at_hand.build(found, small_cells.bundle(), tmp_path / "store", "", min_cells=5)
+    with Atlas(tmp_path / "store") as opened:
+        told = opened.sql("SELECT DISTINCT donor, tissue, tissue_id FROM mirna ORDER BY donor")
+    assert told.to_numpy().tolist() == [
+        ["T3", "pancreas", "UBERON:0001264"],
+        ["Y00014", "omentum", "UBERON:0003688"],
+        ["Y00016", "liver", "UBERON:0002107"],
+    ]
+
+
 def test_what_cannot_be_reached_is_left_out_and_toy_takes_the_place_of_all(monkeypatch):
     def refuse():
         raise UnreachableError("nothing there")

@@ -59,6 +59,8 @@ def add(
     condition_key: str = "",
     normal: str = "",
     tissue_id: str = "",
+    tissue_key: str = "",
+    tissue_id_key: str = "",
     disease_id: str = "",
     cell_type_map: str | Path = "",
     model: str | Path | Bundle = "default",
@@ -95,6 +97,9 @@ def add(
         The condition whose cells have no disease; "" for none.
     tissue_id, disease_id
         Terms of Uberon and Mondo, such as ``UBERON:0001264``; "" where none is known.
+    tissue_key, tissue_id_key
+        Columns of ``obs`` with the tissue of each cell, where not all are of ``tissue``, and its term; "" for
+        none. A group of cells is of one tissue.
     cell_type_map
         Table of names for cell types, see :func:`sicmir.atlas.labels.read_cell_type_map`; "" keeps them.
     model
@@ -148,6 +153,7 @@ def add(
     names = labels.read_cell_type_map(cell_type_map) if cell_type_map else {}
     pairs = target_pairs(bundle, targets)
     keys = {"donor": donor_key, "cell_type": cell_type_key, "condition": condition_key}
+    keys |= {"tissue": tissue_key, "tissue_id": tissue_id_key}
     options = {f"{name}_key": key for name, key in keys.items()} | sizes
     options |= {"layer": layer, "units": units, "gene_key": gene_key, "transform": transform}
     options |= {"missing": missing, "targets": text_sha256(pairs.to_csv(index=False))}

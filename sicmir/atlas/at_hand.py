@@ -39,6 +39,11 @@ def facts() -> pd.DataFrame:
     return pd.read_csv(paths.reference("atlas_datasets.csv"), keep_default_na=False)
 
 
+def donor_tissues() -> pd.DataFrame:
+    """Donors whose cells are not of the tissue of their data set: ``dataset, donor, tissue, tissue_id``."""
+    return pd.read_csv(paths.reference("atlas_donors.csv"), keep_default_na=False)
+
+
 def cell_type_names() -> pd.DataFrame:
     """Names of cell types: ``dataset, label`` there, ``cell_type`` in the atlas and its ``id`` or ""."""
     return pd.read_csv(paths.reference("atlas_cell_types.csv"), keep_default_na=False)
@@ -125,6 +130,7 @@ def build(
     What was done for each.
     """
     known = pd.concat([facts().assign(normal=""), told]).set_index("dataset")
+    sited = set(donor_tissues()["dataset"])
     names, done = cell_type_names(), []
     pairs = target_pairs(bundle, targets)  # once, for names of miRNAs take their time
     for dataset, adata in cells.items():
@@ -139,6 +145,8 @@ def build(
                     dataset,
                     **known.loc[dataset, ["tissue", "disease", "tissue_id", "disease_id"]],
                     **known.loc[dataset, ["condition_key", "normal"]],
+                    tissue_key="tissue" if dataset in sited else "",
+                    tissue_id_key="tissue_id" if dataset in sited else "",
                     cell_type_map=mapped if len(own) else "",
                     model=bundle,
                     targets=pairs if len(pairs) else "",
@@ -184,13 +192,21 @@ def _at_hand() -> dict[str, ad.AnnData]:
 
 
 def _mapped(dataset: str, cells: ad.AnnData) -> ad.AnnData:
-    """Cells whose label has a name in the atlas; hybrids, which are two cells, have none."""
+    """Cells whose label has a name in the atlas, with the tissue of their donor where it is another.
+
+    Hybrids, which are two cells, have no name.
+    """
     names = cell_type_names()
     known = names.loc[names["dataset"] == dataset, "label"]
     labels = cells.obs["cell_type"].astype(str)
     chosen = cells[labels.isin(known).to_numpy()].copy()
     columns = [name for name in ("cell_type", "donor", "condition") if name in chosen.obs]
     chosen.obs = chosen.obs[columns].astype(str)
+    sites = donor_tissues()
+    sites = sites[sites["dataset"] == dataset].set_index("donor")
+    for column in ("tissue", "tissue_id"):
+        if len(sites):
+            chosen.obs[column] = chosen.obs["donor"].map(sites[column]).fillna("")
     return chosen
 
 

@@ -36,6 +36,10 @@ def add(
     condition_key: Annotated[str, typer.Option(help="Column of obs with the condition.")] = "",
     normal: Annotated[str, typer.Option(help="The condition whose cells have no disease.")] = "",
     tissue_id: Annotated[str, typer.Option(help="Term of Uberon, such as UBERON:0001264.")] = "",
+    tissue_key: Annotated[
+        str, typer.Option(help="Column of obs with the tissue, where not all cells are of --tissue.")
+    ] = "",
+    tissue_id_key: Annotated[str, typer.Option(help="Column of obs with the term of that tissue.")] = "",
     disease_id: Annotated[str, typer.Option(help="Term of Mondo, such as MONDO:0006047.")] = "",
     cell_type_map: Annotated[
         str,
@@ -73,6 +77,7 @@ def add(
     warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
     keys = {"cell_type_key": cell_type_key, "donor_key": donor_key, "condition_key": condition_key}
     terms = {"tissue_id": tissue_id, "disease_id": disease_id, "cell_type_map": cell_type_map}
+    terms |= {"tissue_key": tissue_key, "tissue_id_key": tissue_id_key}
     reading = {"transform": transform, "layer": layer, "units": units, "gene_key": gene_key}
     sizes = {"min_cells": min_cells, "part_cells": part_cells, "max_parts": max_parts}
     rest = {"normal": normal, "model": model, "targets": targets, "missing": missing, "folder": store}

@@ -41,7 +41,8 @@ def summarise(
     bundle
         Model.
     keys
-        ``donor``, ``cell_type`` and ``condition`` → column of ``obs``; "" for no conditions.
+        ``donor``, ``cell_type``, ``condition``, ``tissue`` and ``tissue_id`` → column of ``obs``; "" for no
+        conditions, or where the tissue is that of the data set.
     names
         Labels of cell types → their names in the atlas.
     pairs
@@ -59,16 +60,18 @@ def summarise(
     Raises
     ------
     DataError
-        If labels are missing, there is no cell of the normal condition, or values cannot be used.
+        If labels are missing, there is no cell of the normal condition, a group is of several tissues, or
+        values cannot be used.
     """
     options, disease, normal = asked["options"], asked["disease"]["name"], asked["normal"]
-    cells, synthetic = _labels(path, keys, names, options, normal)
+    cells, sites, synthetic = _labels(path, keys, names, asked)
     sizes = (options[name] for name in ("min_cells", "part_cells", "max_parts"))
     made, n_small = pools.pool(path, cells, options["layer"], options["units"], *sizes)
     groups, transform = _predicted(bundle, made.groups, made.units, options)
     parts, _ = _predicted(bundle, made.parts, made.units, options)
     for one in (groups, made.groups):
         one.obs["disease"] = np.where(one.obs["condition"].isin(normal), labels.NORMAL, disease)
+        one.obs[sites.columns] = _of_groups(one.obs, cells, sites)
     trust = summaries.trust_rows(groups.var)
     genes = summaries.gene_rows(made.groups, pd.Index(pairs["gene"].unique()), options["gene_key"])
     markers, refused = summaries.marker_rows(groups)
@@ -89,6 +92,10 @@ def summarise(
             "synthetic": synthetic,
         },
         "cell_types": _cell_types(cells[~unlabelled], names),
+        "tissues": [
+            {"name": name, "id": term}
+            for name, term in sorted(set(zip(kept["tissue"], kept["tissue_id"], strict=True)))
+        ],
         "targets": {"n_pairs": len(tables["targets"]), "n_genes": int(genes["gene"].nunique())},
         "markers": refused,
         "counts": {
@@ -105,15 +112,14 @@ def summarise(
 
 
 def _labels(
-    path: Path,
-    keys: dict[str, str],
-    names: dict[str, labels.Label],
-    options: dict[str, Any],
-    normal: list[str],
-) -> tuple[pd.DataFrame, bool]:
-    """Labels of the cells, and whether the file says that they are made up."""
+    path: Path, keys: dict[str, str], names: dict[str, labels.Label], asked: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
+    """Labels of the cells, their tissues, and whether the file says that they are made up."""
+    options, normal = asked["options"], asked["normal"]
     with ChunkedMatrix(path, options["layer"] or "X") as matrix:
         cells = labels.group_labels(matrix.obs, keys, names)
+        tissue = labels.Label(**asked["tissue"])
+        sites = labels.tissues(matrix.obs, keys["tissue"], keys["tissue_id"], tissue)
         synthetic = bool(matrix.uns.get("sicmir", {}).get("synthetic", False))
     missing = cells.isna().sum()
     if missing.any() and options["missing"] == "raise":
@@ -125,7 +131,22 @@ def _labels(
     there = set(cells["condition"].dropna()) if normal else set()
     if normal and normal[0] not in there:
         raise DataError(f"No cell has the condition {normal[0]!r}; there are {', '.join(sorted(there))}.")
-    return cells, synthetic
+    return cells, sites, synthetic
+
+
+def _of_groups(groups: pd.DataFrame, cells: pd.DataFrame, sites: pd.DataFrame) -> np.ndarray:
+    """Tissue and its term of each group."""
+    by = [name for name in ("donor", "cell_type", "condition") if name in cells]
+    found = cells[by].join(sites).dropna().drop_duplicates()
+    several = found[found.duplicated(by, keep=False)].merge(groups[by], on=by)
+    if len(several):
+        row = several.iloc[0]
+        names = several.loc[(several[by] == row[by]).all(axis=1), "tissue"]
+        raise DataError(
+            f"The cells of {', '.join(row[by])} are of several tissues: {', '.join(sorted(set(names)))}. A "
+            "group is of one: tell them apart by the condition, or add each tissue as a data set."
+        )
+    return groups[by].merge(found, on=by, how="left")[list(sites)].to_numpy()
 
 
 def _predicted(

@@ -52,6 +52,52 @@ def label(kind: str, name: str, term: str = "") -> Label:
     return Label(name.strip(), term)
 
 
+def tissues(obs: pd.DataFrame, key: str, id_key: str, other: Label) -> pd.DataFrame:
+    """Tissue of each cell.
+
+    Parameters
+    ----------
+    obs
+        Observations.
+    key, id_key
+        Columns with the tissue in words, and with its term of Uberon; "" for none.
+    other
+        Tissue of the data set, which cells without one of their own have.
+
+    Returns
+    -------
+    DataFrame
+        ``tissue`` and ``tissue_id``, "" for no term.
+
+    Raises
+    ------
+    DataError
+        If a column is not there, or a tissue has two terms.
+    ParameterError
+        If a term is none of Uberon.
+    """
+    absent = [name for name in (key, id_key) if name and name not in obs]
+    if absent:
+        raise DataError(
+            f"obs has no column {absent[0]!r}; it has {', '.join(map(str, obs.columns)) or 'none'}."
+        )
+    text = {
+        name: obs[column].astype(object).map(lambda value: "" if pd.isna(value) else str(value).strip())
+        if column
+        else pd.Series("", index=obs.index)
+        for name, column in (("tissue", key), ("tissue_id", id_key))
+    }
+    table = pd.DataFrame(text)
+    table.loc[table["tissue"] == "", ["tissue", "tissue_id"]] = [other.name, other.id]
+    if not id_key:
+        table.loc[table["tissue"] == other.name, "tissue_id"] = other.id
+    for name, own in table.drop_duplicates().groupby("tissue")["tissue_id"]:
+        if len(own) > 1:
+            raise DataError(f"The tissue {name!r} has several terms: {', '.join(map(repr, sorted(own)))}.")
+        label("tissue", str(name), own.iloc[0])
+    return table
+
+
 def read_cell_type_map(path: str | Path) -> dict[str, Label]:
     """Read the names that cell types have in the atlas.
 

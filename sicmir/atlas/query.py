@@ -31,8 +31,8 @@ class Atlas:
 
     Use it as a context manager, or call :meth:`close`. In SQL there is a view of each table of
     :data:`sicmir.atlas.tables.SCHEMAS` over the data sets that were there at the time of opening, with the
-    columns ``dataset, tissue, tissue_id, disease, disease_id`` beside its own; a ``disease`` of its own
-    stands for that of the data set.
+    columns ``dataset, tissue, tissue_id, disease, disease_id`` beside its own; a ``disease`` or ``tissue`` of
+    its own stands for that of the data set.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Atlas:
 
     def values(self, label: str) -> list[str]:
         """What there is of a label of :data:`LABELS`, sorted."""
-        if label in ("tissue", "dataset"):
+        if label == "dataset":
             return sorted(self.registry[label].unique())
         if label not in LABELS:
             raise ParameterError(f"There is no {label!r}; there are {', '.join(LABELS)}.")

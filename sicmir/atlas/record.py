@@ -12,7 +12,7 @@ import pandas as pd
 from sicmir import paths
 from sicmir.errors import ReadError
 
-FORMAT = 1
+FORMAT = 2
 """Of stores; raised where a table or the record changes."""
 
 RECORD = "record.json"
@@ -28,6 +28,7 @@ KEYS = {
     "options": dict,
     "input": dict,
     "cell_types": list,
+    "tissues": list,
     "targets": dict,
     "markers": str,
     "counts": dict,
@@ -99,7 +100,11 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
             REGISTRY,
             (
                 record["dataset"],
-                *(record[kind][part] for kind in ("tissue", "disease") for part in ("name", "id")),
+                *(
+                    ", ".join(filter(None, (one[part] for one in record["tissues"])))
+                    for part in ("name", "id")
+                ),
+                *(record["disease"][part] for part in ("name", "id")),
                 *(counts[f"n_{name}"] for name in ("cells", "donors", "cell_types", "groups", "predicted")),
                 record["source"]["name"],
                 record["source"]["sha256"],

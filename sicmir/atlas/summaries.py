@@ -14,7 +14,7 @@ from sicmir.errors import DataError
 from sicmir.names.gene_names import read_names
 from sicmir.names.gene_symbols import current_symbols
 
-_OBS = ["cell_type", "donor", "condition", "disease"]
+_OBS = ["cell_type", "donor", "condition", "disease", "tissue", "tissue_id"]
 
 
 def mirna_rows(groups: ad.AnnData, parts: ad.AnnData, baseline: pd.Series) -> pd.DataFrame:
@@ -23,7 +23,8 @@ def mirna_rows(groups: ad.AnnData, parts: ad.AnnData, baseline: pd.Series) -> pd
     Parameters
     ----------
     groups, parts
-        Predictions; ``obs`` as of :class:`sicmir.atlas.pools.Pools`, and ``disease`` of the groups.
+        Predictions; ``obs`` as of :class:`sicmir.atlas.pools.Pools`, and ``disease``, ``tissue`` and
+        ``tissue_id`` of the groups.
     baseline
         Per miRNA, log2(RPM+1), what ``fraction_above`` is counted from; NaN for none.
 

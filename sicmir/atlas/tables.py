@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from sicmir.threads import asked_threads
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_GROUP = (("cell_type", _TEXT), ("donor", _TEXT), ("condition", _TEXT), ("disease", _TEXT))
+_GROUP = tuple(
+    (name, _TEXT) for name in ("cell_type", "donor", "condition", "disease", "tissue", "tissue_id")
+)
 
 TRUST = ("mean_log2_rpm", "within_r", "unseen_within_r", "single_cell_r")
 """Figures of :data:`sicmir.trust.COLUMNS` that are kept beside the grade."""
@@ -58,7 +60,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 ``mirna``
     A group is the cells of one donor, cell type and condition ("" without conditions). ``disease`` is that of
-    the data set, or ``normal`` where the condition is. ``predicted``: log2(RPM+1) of all its cells pooled;
+    the data set, or ``normal`` where the condition is; ``tissue`` and ``tissue_id`` are those of its cells,
+    and else of the data set. ``predicted``: log2(RPM+1) of all its cells pooled;
     ``lower`` and ``upper``: its prediction interval. ``abstained``: nothing is predicted, all NaN;
     ``in_domain``: whether the pool is like the training data, null where the model cannot tell. The other
     columns tell how the prediction
