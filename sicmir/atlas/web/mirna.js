@@ -157,7 +157,13 @@ const sicmirMirna = (() => {
           value("fraction_above", "Above baseline", (row) => percent(row.fraction_above)),
           count("n_cells", "Cells"),
           value("in_domain", "In domain", (row) =>
-            row.mean === null ? "abstained" : row.in_domain ? "yes" : "no",
+            row.mean === null
+              ? "abstained"
+              : row.in_domain === null
+                ? "not known"
+                : row.in_domain
+                  ? "yes"
+                  : "no",
           ),
         ],
         list,
