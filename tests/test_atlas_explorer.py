@@ -206,9 +206,12 @@ def test_what_the_pages_depend_on_is_in_their_stamp(store, pages, tmp_path):
 
 
 def test_synthetic_sets_are_told_by_name(opened, monkeypatch):
-    monkeypatch.setitem(opened.model, "synthetic", False)
+    monkeypatch.setattr(opened, "registry", opened.registry.assign(synthetic=[True, False]))
+    assert explorer._synthetic(opened, False) == {"one"}
+    assert explorer._synthetic(opened, ["two"]) == {"one", "two"}
+    monkeypatch.setattr(opened, "registry", opened.registry.assign(synthetic=False))
     assert explorer._synthetic(opened, False) == set()
-    assert explorer._synthetic(opened, ["two"]) == {"two"}
+    assert explorer._synthetic(opened, "two") == {"two"}
     assert explorer._synthetic(opened, True) == {"one", "two"}
     with pytest.raises(ParameterError, match="synthetic names three; the atlas holds one, two"):
         explorer._synthetic(opened, ["three", "one"])

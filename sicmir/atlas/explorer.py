@@ -55,7 +55,8 @@ def write(
     back
         Address of a page that they link back to, such as ``../index.html``; "" for none.
     synthetic
-        Whether the cells are made up, or the data sets whose cells are. A synthetic model is told without it.
+        Whether the cells are made up, or the data sets whose cells are, where the registry does not say so
+        already.
     across
         How markers and differences are combined over data sets, as for :func:`sicmir.atlas.meta.markers`.
     progress
@@ -108,16 +109,17 @@ def write(
 def _synthetic(atlas: Atlas, synthetic: bool | Collection[str]) -> set[str]:
     """Names of the data sets that are made up."""
     names = set(atlas.registry["dataset"])
+    known = set(atlas.registry.loc[atlas.registry["synthetic"], "dataset"])
     if isinstance(synthetic, str):
         synthetic = [synthetic]
     if isinstance(synthetic, bool):
-        return names if synthetic or atlas.model["synthetic"] else set()
+        return names if synthetic else known
     unknown = set(synthetic) - names
     if unknown:
         raise ParameterError(
             f"synthetic names {', '.join(sorted(unknown))}; the atlas holds {', '.join(sorted(names))}."
         )
-    return names if atlas.model["synthetic"] else set(synthetic)
+    return known | set(synthetic)
 
 
 def _facts(atlas: Atlas, **told: str) -> dict[str, Any]:

@@ -176,7 +176,8 @@ class Atlas:
             Groups × miRNAs: ``X``, layers ``lower`` and ``upper``; ``obs``: ``cell_type, donor, condition,
             disease, n_cells, in_domain, abstained``; ``var``: trust and ``half_width``.
         """
-        rows = self._scan.rows("mirna", self.label("dataset", dataset))
+        dataset = self.label("dataset", dataset)
+        rows = self._scan.rows("mirna", dataset)
         names = rows["mirna"].unique()
         matrices = {name: rows[name].to_numpy(dtype="float32").reshape(len(names), -1).T for name in _BOUNDS}
         obs = rows.iloc[: len(rows) // len(names)][list(_OBS)]
@@ -191,7 +192,7 @@ class Atlas:
             "level": self.model["level"],
             "interval_level": self.model["interval_level"],
             "dataset": dataset,
-            "synthetic": bool(self.registry.set_index("dataset").loc[rows["dataset"].iloc[0], "synthetic"]),
+            "synthetic": bool(self.registry.set_index("dataset").loc[dataset, "synthetic"]),
         }
         return found
 
