@@ -20,7 +20,7 @@ from sicmir.errors import SicmirError
 class _Group(TyperGroup):
     """Commands whose deliberate errors are one message on stderr and exit code 1."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -99,15 +99,16 @@ def import_published(
     out: Annotated[Path, typer.Option("--out", help="Folder for the model bundle.")],
     weights: Annotated[str, typer.Argument(help="DNN_miRNA.pth; left out, it is fetched.")] = "",
     order: Annotated[
-        str, typer.Option(help="relu-norm, norm-relu or mixed, instead of what the file says.")
-    ] = "",
+        Literal["relu-norm", "norm-relu", "mixed"] | None,
+        typer.Option(help="Order of layers, instead of what the file says."),
+    ] = None,
 ) -> None:
     """Turn the published network into a model bundle. Nothing in its file is executed."""
     from sicmir.benchmark import published
     from sicmir.model import check_free
 
     check_free(out)
-    published.import_published(weights, order or None).save(out)
+    published.import_published(weights, order).save(out)
     typer.echo(f"The model bundle is in {out}. Its predictions are z-scores, not log2(RPM+1).")
 
 
@@ -125,9 +126,7 @@ def verify_published(
             f"{'' if row.reproduced else 'not '}reproduced, largest difference {row.max_difference:.3g}, "
             f"median {row.median_difference:.3g}"
         )
-    typer.echo(
-        f"Reproduced in the order {done.bundle.predictor.network.order}; the file says {done.file_order}."
-    )
+    typer.echo(f"Reproduced in the order {done.order}; the file says {done.file_order}.")
 
 
 @app.command(epilog="Example: sicmir predict cells.h5ad mirnas.h5ad --by cell_type,donor")
@@ -210,8 +209,14 @@ def predict(
 
     # Several columns of one gene are dealt with, and told, by sicmir itself.
     warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
-    options = {"layer": layer, "units": units, "gene_key": gene_key, "min_coverage": min_coverage}
-    options |= {"abstain": not keep_far, "chunk_size": chunk_size, "dtype": dtype, "scheduler": scheduler}
+    options: dict[str, Any] = {"layer": layer, "units": units, "gene_key": gene_key}
+    options |= {
+        "min_coverage": min_coverage,
+        "abstain": not keep_far,
+        "chunk_size": chunk_size,
+        "dtype": dtype,
+        "scheduler": scheduler,
+    }
     options |= {"intervals": not no_intervals, "min_cells": min_cells, "overwrite": overwrite}
     options |= {"missing": missing}
     try:
@@ -282,7 +287,7 @@ def run(
     # Pages of cells take a file of them as well; whether it can be read, they say themselves.
     cells = "cell_type_key" in known and Path(str(values.get("dataset", ""))).suffix in (".h5ad", ".zarr")
     if "dataset" in values and not cells:
-        check_paired(values["dataset"])
+        check_paired(str(values["dataset"]))
     done = run_page(page, values, profile, out)
     typer.echo(f"{page} ran in {done.seconds:.0f} s on {done.data} data: {done.path}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Pairs(TyperCommand):
     """Command whose option ``-p`` takes a name and a value, as papermill's does; typer has no such option."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Join the two words behind ``-p`` by ``=``."""
         joined, rest = [], iter(args)
         for argument in rest:
@@ -77,7 +77,11 @@ def in_options(text: str, context: typer.Context) -> str:
         if not option.startswith("--"):
             continue
         given = re.compile(rf"\b{name}=(?:'([^']*)'|([-\d.]+\b))")
-        text = given.sub(lambda found, to=option: f"{to} {shlex.quote(found[1] or found[2] or '')}", text)
+
+        def as_option(found: re.Match[str], option: str = option) -> str:
+            return f"{option} {shlex.quote(found[1] or found[2] or '')}"
+
+        text = given.sub(as_option, text)
         if "_" in name:
             text = re.sub(rf"\b{name}\b", option, text)
     return text.replace("(by)", "(--by)").replace("(summarise)", "(--summarise)")

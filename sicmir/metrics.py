@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from sicmir.errors import DataError, ParameterError
 R_LIMIT = 1 - 1e-6
 """Correlations are clipped to this size before Fisher's z, which is infinite at 1."""
 
-Matrix = np.ndarray | pd.DataFrame
+Matrix: TypeAlias = np.ndarray | pd.DataFrame
 
 
 @dataclass(frozen=True)

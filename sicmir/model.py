@@ -107,6 +107,22 @@ class Bundle:
         """SHA-256 of all that a prediction depends on: weights, units, trust table with its widths, card."""
         return _content_hash(self._description(self._trust_csv()) | {"weights_sha256": self.weights_sha256})
 
+    def trusted(self, column: str) -> pd.Series:
+        """One column of the trust table, by miRNA.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has no trust table, or the table no such column.
+        """
+        if self.trust is None or column not in self.trust:
+            found = "no trust table" if self.trust is None else f"{', '.join(self.trust)} in its trust table"
+            raise BundleError(
+                f"The model says nothing of {column!r} of its miRNAs; it has {found}. Use a model that was "
+                "built with it, such as the one of the package."
+            )
+        return self.trust[column]
+
     def predict_array(self, landmarks: np.ndarray) -> np.ndarray:
         """Predict from an array that is already in panel order.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError, PanelError, ParameterError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.matrix_check import check_storage
 from sicmir.matrices.unit_names import known
 from sicmir.names.gene_names import landmarks, read_names
@@ -91,7 +92,7 @@ def align(
     found = find_columns(read_names(adata, gene_key), min_coverage, duplicates)
     if found.repeated and duplicates == "sum" and "log" in units.lower():
         raise DataError(f'duplicates="sum" cannot add logarithms (units {units}): use duplicates="mean".')
-    values = found.values(lambda columns: _dense(adata, columns), adata.n_obs)
+    values = found.values(lambda columns: dense(adata[:, columns].X), adata.n_obs)
     var, facts = found.describe(~np.isnan(values).all(axis=0))
     uns = copy.deepcopy(known(adata.uns))
     uns["coverage"] = facts
@@ -119,11 +120,7 @@ def coverage(aligned: AnnData) -> Coverage:
     if record is None:
         raise PanelError('uns["sicmir"] holds no coverage: align the table with sicmir.panel.align first.')
     lists = {"missing", "duplicated", "superseded"}
-    return Coverage(
-        **{key: tuple(map(str, value)) if key in lists else int(value) for key, value in record.items()}
-    )
-
-
-def _dense(adata: AnnData, columns: list[int]) -> np.ndarray:
-    picked = adata[:, columns].X
-    return picked.toarray() if sparse.issparse(picked) else np.asarray(picked)
+    fields: dict[str, Any] = {
+        key: tuple(map(str, value)) if key in lists else int(value) for key, value in record.items()
+    }
+    return Coverage(**fields)

@@ -16,7 +16,7 @@ from sicmir.engine.model_input import ModelInput
 from sicmir.engine.prediction_input import prepare
 from sicmir.engine.prediction_record import LOG2_RPM, described, summary
 from sicmir.errors import DataError, ParameterError
-from sicmir.matrices.normalise import TransformName
+from sicmir.matrices.normalise import TransformChoice, TransformName
 from sicmir.model import Bundle, load_model
 
 __all__ = ["ABSTAIN", "BLOCK", "LOG2_RPM", "Block", "predict", "predict_block", "predict_prepared", "summary"]
@@ -75,7 +75,7 @@ def predict_block(
 def predict(
     adata: AnnData,
     model: str | Path | Bundle = "default",
-    transform: Literal["auto", "frozen", "rank", "cohort"] = "auto",
+    transform: TransformChoice = "auto",
     by: str | Sequence[str] | None = None,
     layer: str = "",
     units: str = "",

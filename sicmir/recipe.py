@@ -17,7 +17,7 @@ from sicmir.benchmark.evaluation import check_same_samples, detected_names
 from sicmir.errors import ParameterError
 from sicmir.learning import splits
 from sicmir.learning.kernel import MaskedKernelRidge
-from sicmir.learning.predictors import NetworkPredictor
+from sicmir.learning.predictors import NetworkPredictor, Predictor
 from sicmir.learning.training import NetworkRegressor
 from sicmir.model import Bundle, check_free
 
@@ -124,10 +124,13 @@ def train(
         cohort = obs["cohort"].iloc[split.test].to_numpy()
         tables[name] = metrics.per_mirna(Y[split.test], predicted, cohort, names=list(mirnas))
     test = pd.concat(tables, names=["method", "mirna"])
-    history, predictor = None, model
+    history: pd.DataFrame | None = None
+    predictor: Predictor
     if isinstance(model, NetworkRegressor):
         history = model.history_
         predictor = NetworkPredictor(model.network_, model.transform_, model.target_mean_, model.target_sd_)
+    else:
+        predictor = model
     bundle = Bundle(
         predictor=predictor,
         genes=list(aligned.var_names),
@@ -202,6 +205,7 @@ def _card(
     test: pd.DataFrame,
 ) -> dict[str, Any]:
     train_obs = mirna.obs.iloc[split.train]
+    engine: tuple[str, ...]
     if isinstance(model, NetworkRegressor):
         options, engine = model.options | {"epochs_trained": model.epochs_}, ("torch",)
     else:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from anndata import AnnData
 from tqdm import tqdm
 
@@ -15,6 +16,7 @@ from sicmir import __version__, paths
 from sicmir.engine.file_input import open_input
 from sicmir.engine.prediction_record import described, summary
 from sicmir.errors import ParameterError, ReadError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle, load_model
 from sicmir.prediction import Block
 from sicmir.streams import cluster, result_files
@@ -43,7 +45,7 @@ def predict_file(
     path: str | Path,
     out: str | Path,
     model: str | Path | Bundle = "default",
-    transform: Literal["auto", "frozen", "rank", "cohort"] = "auto",
+    transform: TransformChoice = "auto",
     by: str | Sequence[str] | None = None,
     summarise: str | Sequence[str] | None = None,
     layer: str = "",
@@ -149,8 +151,13 @@ def predict_file(
         raise ParameterError(f"{path} lies where {out.name} would grow; move it, or choose another name.")
     result_files.check_free(out, overwrite or part_folder(out).exists(), path)
     bundle = model if isinstance(model, Bundle) else load_model(model)
-    reading = {"transform": transform, "by": by, "layer": layer, "units": units, "gene_key": gene_key}
-    reading |= {"min_coverage": min_coverage, "min_cells": min_cells, "missing": missing}
+    reading: dict[str, Any] = {"transform": transform, "by": by, "layer": layer, "units": units}
+    reading |= {
+        "gene_key": gene_key,
+        "min_coverage": min_coverage,
+        "min_cells": min_cells,
+        "missing": missing,
+    }
     options = reading | {"summarise": groups, "abstain": abstain, "chunk_size": chunk_size, "dtype": dtype}
     options |= {"intervals": intervals, "version": __version__, "model": bundle.content_sha256}
     identity = {name: str(value) for name, value in options.items()} | {"input": _fingerprint(path)}
@@ -165,6 +172,7 @@ def predict_file(
         with open_input(path, bundle, **reading) as made:
             made.obs = storable_obs(made.obs, out.suffix)
             step = len(made.obs) if made.decision.transform == "cohort" else chunk_size
+            sink: CellStore | GroupSummary
             with paths.writing(out):
                 if groups:
                     n_mirnas = len(bundle.mirnas)
@@ -211,7 +219,7 @@ def _fill(
                     sink.keep(stop)
                     part.note(stop, made.measured)
             bar.update(stop - start)
-    known = {name: array[:] for name, array in rows.items()}
+    known = {name: np.asarray(array[:]) for name, array in rows.items()}
     return described(
         work.bundle, made.decision, made.obs, made.about(), known, work.min_coverage, work.abstain
     )

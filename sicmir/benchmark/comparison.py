@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ class Comparison:
         rows = []
         if n_pairs >= MIN_PAIRS:
             labels = self.obs["condition"].astype(str), self.obs["donor"].astype(str)
-            groups = {"case": case, "reference": reference, "paired": True}
+            groups: dict[str, Any] = {"case": case, "reference": reference, "paired": True}
             measured = effects(self.observed[self.detected], *labels, **groups)
             for name, predicted in self.predictions.items():
                 if name not in self.flat:

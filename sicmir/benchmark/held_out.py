@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from sicmir.errors import DataError
 from sicmir.learning import conformal
 from sicmir.learning.domain import Domain
 from sicmir.learning.rescale import Rescale
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 from sicmir.prediction import predict
 
@@ -100,14 +102,16 @@ def without(bundle: Bundle, mrna: AnnData, mirna: AnnData, left_out: np.ndarray)
     )
 
 
-def outspoken(mrna: AnnData, bundle: Bundle, transform: str = "auto", min_coverage: float = 0.5) -> AnnData:
+def outspoken(
+    mrna: AnnData, bundle: Bundle, transform: TransformChoice = "auto", min_coverage: float = 0.5
+) -> AnnData:
     """Predict all samples, and mark in ``obs["abstained"]`` those that would be abstained.
 
     For comparisons with what was measured, never for findings.
     """
-    options = {"min_coverage": min_coverage, "progress": False}
-    found = predict(mrna, bundle, transform, abstain=False, **options)
-    found.obs["abstained"] = predict(mrna, bundle, transform, **options).obs["abstained"]
+    ask = partial(predict, mrna, bundle, transform, min_coverage=min_coverage, progress=False)
+    found = ask(abstain=False)
+    found.obs["abstained"] = ask().obs["abstained"]
     return found
 
 
@@ -123,7 +127,7 @@ def shuffled(
     further_mrna: AnnData,
     further_mirna: AnnData,
     seed: int = 0,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
 ) -> AnnData:
     """Predict by ridge regression of miRNAs that were dealt out anew to the samples: it knows nothing.
 
@@ -163,7 +167,7 @@ def write(predicted: AnnData, path: str | Path) -> None:
 
 
 def stored(
-    mrna: AnnData, bundle: Bundle, transform: str = "rank", folder: str | Path = ""
+    mrna: AnnData, bundle: Bundle, transform: TransformChoice = "rank", folder: str | Path = ""
 ) -> dict[str, AnnData]:
     """Predictions of these very samples by the shipped recipe without their donors, where they are stored.
 
@@ -214,7 +218,7 @@ def _read(path: Path, mrna: AnnData, bundle: Bundle) -> AnnData:
             "and the model. Make it anew by benchmarks/held_out.py."
         )
     table, values = table.loc[mrna.obs_names], values.loc[mrna.obs_names]
-    lower, upper = conformal.intervals(values, bundle.trust["half_width"], table["spread"])
+    lower, upper = conformal.intervals(values, bundle.trusted("half_width"), table["spread"])
     predicted = AnnData(
         values.to_numpy(np.float32), obs=mrna.obs.join(table[_ROW[:-1]]), var=_graded(bundle.trust)
     )

@@ -42,6 +42,8 @@ class Verification:
     ----------
     bundle
         The network in the order that reproduces the authors' output.
+    order
+        That order.
     file_order
         Order that the weights file itself gives.
     table
@@ -50,6 +52,7 @@ class Verification:
     """
 
     bundle: Bundle
+    order: LayerOrder
     file_order: LayerOrder
     table: pd.DataFrame
 
@@ -87,7 +90,7 @@ def import_published(
     Cai et al., Advanced Science 2026, doi:10.1002/advs.202514446.
     """
     found = read_weights(weights or data.fetch_file(_entry(_WEIGHTS), progress))
-    return _bundle(found, order, progress)
+    return _bundle(_network(found, order, progress), found, progress)
 
 
 def verify_published(
@@ -120,13 +123,14 @@ def verify_published(
     if not weights:
         weights = data.fetch(DATASET, progress)[_entry(_WEIGHTS).name]
     found = read_weights(weights)
-    bundles = {order: _bundle(found, order, progress) for order in get_args(LayerOrder)}
+    networks = {order: _network(found, order, progress) for order in get_args(LayerOrder)}
+    bundles = {order: _bundle(network, found, progress) for order, network in networks.items()}
     rows = []
     for pair, (source, scored, golden) in _PAIRS.items():
         inputs = panel.align(_load(source, progress))
         expected = _expected(_load(golden, progress), golden, inputs, source, bundles[found.order].mirnas)
         for order, bundle in bundles.items():
-            predicted = _run(bundle.predictor.network, inputs.X) if scored else bundle.predict_array(inputs.X)
+            predicted = _run(networks[order], inputs.X) if scored else bundle.predict_array(inputs.X)
             difference = np.abs(predicted - expected)
             rows.append((order, pair, len(predicted), float(difference.max()), float(np.median(difference))))
     columns = ["order", "pair", "n_samples", "max_difference", "median_difference"]
@@ -140,7 +144,7 @@ def verify_published(
             f"{best['order']!r} with a largest difference of {best['max_difference']:.3g} (median "
             f"{best['median_difference']:.3g}); the file says {found.order!r}. Is this the authors' file?"
         )
-    return Verification(bundles[best["order"]], found.order, table)
+    return Verification(bundles[best["order"]], best["order"], found.order, table)
 
 
 def _entry(name: str) -> FileEntry:
@@ -162,23 +166,28 @@ def _names(name: str, expected: int, progress: bool) -> list[str]:
     return names.tolist()
 
 
-def _bundle(weights: Weights, order: LayerOrder | None, progress: bool) -> Bundle:
-    genes, mirnas = _names(_GENES, N_GENES, progress), _names(_MIRNAS, N_MIRNAS, progress)
+def _network(weights: Weights, order: LayerOrder | None, progress: bool) -> SicmirNetwork:
+    """The network of the file, its inputs in panel order."""
+    genes = _names(_GENES, N_GENES, progress)
     matches = [find_landmark(gene) for gene in genes]
     places = [match[0] for match in matches if match is not None]
     if sorted(places) != list(range(N_GENES)):
         unknown = [gene for gene, match in zip(genes, matches, strict=True) if match is None]
         raise BundleError(f"{_GENES}: these genes are not the 977 of the panel (unknown: {unknown[:5]}).")
     network = weights.network(order)
-    first = network.layers[0].weight.data
-    first.copy_(first[:, torch.from_numpy(np.argsort(places))])  # columns in panel order
+    first = network.state_dict()["layers.0.weight"]
+    first.copy_(first[:, torch.from_numpy(np.argsort(places))])
+    return network
+
+
+def _bundle(network: SicmirNetwork, weights: Weights, progress: bool) -> Bundle:
     transform = InputTransform.from_state("cohort", {"n_genes": np.asarray(N_GENES)})
     return Bundle(
         predictor=NetworkPredictor(
             network, transform, np.zeros(N_MIRNAS, np.float32), np.ones(N_MIRNAS, np.float32)
         ),
         genes=panel.landmarks()["symbol"].tolist(),
-        mirnas=mirnas,
+        mirnas=_names(_MIRNAS, N_MIRNAS, progress),
         level="mature",
         units="z-score",
         card=_card(weights, network.order),

@@ -80,17 +80,17 @@ def per_sample(
         )
     x, y, mirnas, _ = matched(observed, predicted, np.zeros(len(observed)) if cohort is None else cohort)
     if cohort is None:
-        table, labels = reference_mean.to_frame("all").T, ["all"] * len(x)
+        table, labels = reference_mean.to_frame("all").T, np.full(len(x), "all")
     else:
         aligned = cohort.reindex(observed.index) if isinstance(cohort, pd.Series) else cohort
         table, labels = reference_mean, np.asarray(aligned)
     means = _reference(table, labels, mirnas)
-    differences = [
+    of_observed, of_predicted = (
         np.where(np.abs(side - means) <= ROUNDING * np.maximum(1, np.abs(means)), 0, side - means)
         for side in (x, y)
-    ]
+    )
     # With samples as the columns, the statistics are those of metrics.per_mirna.
-    result = per_mirna(*(side.T for side in differences), np.zeros(len(mirnas)), names=observed.index)
+    result = per_mirna(of_observed.T, of_predicted.T, np.zeros(len(mirnas)), names=observed.index)
     columns = {"pearson": "pearson_centred", "spearman": "spearman_centred"}
     return result.rename(columns=columns)[["n", *SAMPLE_METRICS]].rename_axis("sample")
 

@@ -13,16 +13,17 @@ from sicmir import metrics
 from sicmir.benchmark.shipping import fit_predictor
 from sicmir.errors import DataError
 from sicmir.learning.rescale import Rescale
+from sicmir.matrices.normalise import TransformName
 from sicmir.model import Bundle
 
-TRANSFORMS = ("frozen", "rank", "cohort")
+TRANSFORMS: tuple[TransformName, ...] = ("frozen", "rank", "cohort")
 
 
 def transfer(
     mrna: AnnData,
     mirna: AnnData,
     foreign: Mapping[str, tuple[AnnData, AnnData]],
-    transforms: Sequence[str] = TRANSFORMS,
+    transforms: Sequence[TransformName] = TRANSFORMS,
     min_samples: int = 10,
 ) -> pd.DataFrame:
     """Train on one collection and test on other sets, one transform of their input after the other.

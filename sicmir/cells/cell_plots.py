@@ -120,7 +120,7 @@ def renamed(orders: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = plt.subplots(1, len(_TITLES), figsize=(10.5, 0.5 * len(orders) + 1.6), sharey=True)
     for ax, (column, title) in zip(axes, _TITLES.items(), strict=True):
-        for place, (name, table) in enumerate(reversed(orders.items())):
+        for place, (name, table) in enumerate(reversed(list(orders.items()))):
             others = table[column].iloc[1:]
             ax.plot(others, np.full(len(others), place), "|", color="0.55", ms=12, label="names exchanged")
             colour = TRANSFORM_COLOURS[name.split(",")[0]]
@@ -132,7 +132,7 @@ def renamed(orders: Mapping[str, pd.DataFrame]) -> Figure:
             zorder=0,
         )
         ax.set_title(title, fontsize="small")
-        ax.set_yticks(range(len(orders)), list(reversed(orders)))
+        ax.set_yticks(range(len(orders)), list(orders)[::-1])
         ax.set_ylim(-0.6, len(orders) - 0.4)
     return figure
 

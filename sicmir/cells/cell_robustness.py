@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -19,6 +20,7 @@ from scipy import sparse
 from sicmir import panel, prediction
 from sicmir.cells.cell_validation import partial_spearman
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 from sicmir.pseudobulk import pseudobulk, subsample_mean
 
@@ -41,7 +43,7 @@ def by_cells(
     by: str | Sequence[str] = ("donor", "cell_type"),
     sizes: Sequence[int] = SIZES,
     n_draws: int = 10,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     measured: pd.Series | None = None,
     min_cells: int = 2,
     seed: int = 0,
@@ -96,7 +98,7 @@ def by_counts(
     bundle: Bundle,
     shares: Sequence[float] = COUNT_SHARES,
     n_draws: int = 5,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     measured: pd.Series | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -135,7 +137,7 @@ def by_genes(
     bundle: Bundle,
     shares: Sequence[float] = GENE_SHARES,
     n_draws: int = 5,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     measured: pd.Series | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -195,7 +197,7 @@ def compare(
     whole: AnnData,
     variants: AnnData,
     bundle: Bundle,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     measured: pd.Series | None = None,
     units: str = "counts",
 ) -> pd.DataFrame:
@@ -219,12 +221,12 @@ def compare(
         what is predicted if nothing is abstained; ``partial``, Spearman correlation with ``measured`` given
         the training mean (NaN without).
     """
-    usual = {"transform": transform, "progress": False}
+    usual: dict[str, Any] = {"transform": transform, "progress": False}
     full = prediction.predict(whole, bundle, abstain=False, units="counts", **usual).to_df()
     shown = prediction.predict(variants, bundle, units=units, min_coverage=0, **usual).obs["abstained"]
     forced = prediction.predict(variants, bundle, units=units, min_coverage=0, abstain=False, **usual)
     few = forced.obs["coverage"].to_numpy() < MIN_COVERAGE
-    mean = bundle.trust["mean_log2_rpm"].reindex(full.columns)
+    mean = bundle.trusted("mean_log2_rpm").reindex(full.columns)
     values = forced.to_df().astype(np.float64)
     expected = full.loc[variants.obs["group"]].astype(np.float64)
     table = variants.obs[["group", "setting", "draw"]].reset_index(drop=True)

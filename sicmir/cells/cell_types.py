@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from sicmir import panel
 from sicmir.errors import DataError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.units import recognise, select
 from sicmir.pseudobulk import pseudobulk
 
@@ -233,7 +233,7 @@ def _mature_per_million(measured: ad.AnnData) -> tuple[pd.DataFrame, list[str]]:
     """Libraries x mature miRNAs under today's names, linear per million, and the names that have none."""
     record = recognise(measured, units=_told_units(measured))
     table = select(measured, record)
-    values = record.linear(table.X.toarray() if sparse.issparse(table.X) else np.asarray(table.X))
+    values = record.linear(dense(table.X))
     if record.per != 1e6 or np.isnan(values).any():  # NaN is refused there
         values = _per_million(values, table.obs_names)
     names = table.var_names

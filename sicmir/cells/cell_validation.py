@@ -18,6 +18,7 @@ from sicmir import prediction
 from sicmir.benchmark.transfer import TRANSFORMS
 from sicmir.cells.cell_agreement import between_cell_types, over_cell_types
 from sicmir.errors import DataError
+from sicmir.matrices.normalise import TransformName
 from sicmir.model import Bundle
 
 MIN_RPM = 100.0
@@ -34,7 +35,7 @@ MOST_TYPES = 7
 
 
 def predict_types(
-    mrna: AnnData, bundle: Bundle, transforms: Sequence[str] = TRANSFORMS
+    mrna: AnnData, bundle: Bundle, transforms: Sequence[TransformName] = TRANSFORMS
 ) -> dict[str, AnnData]:
     """Predict the same cell types under each transform; nothing is abstained, ``in_domain`` tells instead.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,7 +53,7 @@ def effects(measured: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], colum
         ax.set_title(f"{name} ({(~grey).sum()})")
     for ax in axes.flat[len(predicted) :]:
         ax.remove()
-    labelled = {}
+    labelled: dict[str, Any] = {}
     for ax in figure.axes:
         labelled |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
     order = [name for name in (*GRADE_COLOURS, "greyed") if name in labelled]

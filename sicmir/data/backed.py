@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import zarr
@@ -15,7 +15,8 @@ from anndata.io import read_elem, sparse_dataset
 from sicmir.data.formats import open_zarr
 from sicmir.errors import ReadError, SicmirError
 
-Group = h5py.File | zarr.Group
+Group: TypeAlias = Any
+"""An open HDF5 file or zarr group; both are asked alike, by name."""
 
 
 def open_backed(path: str | Path) -> AnnData:

@@ -107,6 +107,20 @@ def load(dataset: str | Path, reader: str = "", **arguments: Any) -> ad.AnnData 
     return next(iter(found.values())) if len(found) == 1 else found
 
 
+def load_table(dataset: str | Path, expected: str = "cells × genes with labels") -> ad.AnnData:
+    """Read a data set that is one table, as :func:`load`.
+
+    Raises
+    ------
+    DataError
+        If it holds several tables; says what was expected.
+    """
+    found = load(dataset)
+    if not isinstance(found, ad.AnnData):
+        raise DataError(f"{dataset} holds several tables; expected one of {expected}.")
+    return found
+
+
 def origin(path: Path) -> dict[str, Any]:
     """Name, checksum and version that :func:`load` records of a file; of a folder without the checksum."""
     found = {"dataset": path.resolve().name, "version": version("sicmir")}
@@ -164,7 +178,7 @@ def load_paired(dataset: str | Path = "auto", level: str | None = None) -> tuple
     if dataset == TOY_NAME:
         from sicmir import toy
 
-        return toy.paired_bulk(**({"level": level} if level else {}))
+        return toy.paired_bulk(level=level) if level else toy.paired_bulk()
     if dataset in load_manifest():
         return _from_manifest(dataset, level)
     check_paired(dataset)

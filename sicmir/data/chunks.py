@@ -14,6 +14,7 @@ from scipy import sparse
 from sicmir.data.backed import close_store, matrices, open_store, read_part, reading, storage
 from sicmir.data.column_store import ColumnStore
 from sicmir.errors import DataError, ParameterError, ReadError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.matrix_check import check_pointers, check_storage
 from sicmir.matrices.units import COUNT_LAYERS, N_JUDGED, find_source, judged_rows, row_totals
 
@@ -120,7 +121,7 @@ class ChunkedMatrix:
         """Close the file."""
         close_store(self._file)
 
-    def rows(self, start: int, stop: int, columns: Sequence[int] | None = None) -> np.ndarray:
+    def rows(self, start: int, stop: int, columns: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Read rows ``start`` to ``stop`` (left out) as stored.
 
         Parameters
@@ -145,7 +146,11 @@ class ChunkedMatrix:
         return self._read(start, stop, self._positions(columns), None).values
 
     def chunk(
-        self, start: int, stop: int, columns: Sequence[int] | None = None, linear: Linear | None = None
+        self,
+        start: int,
+        stop: int,
+        columns: Sequence[int] | np.ndarray | None = None,
+        linear: Linear | None = None,
     ) -> Chunk:
         """Read rows ``start`` to ``stop`` as :meth:`rows`, and their totals over all columns.
 
@@ -214,7 +219,7 @@ class ChunkedMatrix:
             matrix = sparse.vstack(parts)
         return sparse.csr_matrix(matrix)
 
-    def _positions(self, columns: Sequence[int] | None) -> np.ndarray:
+    def _positions(self, columns: Sequence[int] | np.ndarray | None) -> np.ndarray:
         places = np.arange(self.shape[1]) if columns is None else np.asarray(columns, dtype=np.int64)
         if places.ndim != 1 or (places < 0).any() or (places >= self.shape[1]).any():
             raise ParameterError(
@@ -233,8 +238,7 @@ class ChunkedMatrix:
         for first, last in self._steps(start, stop):
             block = self._block(first, last)
             part = slice(first - start, last - start)
-            picked = block[:, columns]
-            values[part] = picked.toarray() if sparse.issparse(picked) else picked
+            values[part] = dense(block[:, columns])
             if linear and totals is not None:
                 totals[part] = row_totals(block, linear)
         return Chunk(start, stop, values, totals)
@@ -291,6 +295,7 @@ def preview(path: str | Path, n_obs: int = N_JUDGED, layer: str = "") -> AnnData
     there = list(matrices(file))
     named = list(file.get("layers", ()))
     close_store(file)
+    wanted: tuple[str, ...]
     if layer:
         source = find_source(layer, named, "raw" in there)
         wanted, layers = (source,), {f"layers[{name!r}]": name for name in named}

@@ -135,13 +135,12 @@ def load_collection(recipe: Recipe, root: str | Path) -> tuple[ad.AnnData, ad.An
         If a set cannot be had, read or aligned.
     """
     root = Path(root)
-    mrna, mirna = None, None
-    for member in recipe.sets:
+    first, *others = recipe.sets
+    mrna, mirna = load_member(first, root, recipe.min_coverage)
+    _check_units(first, mrna, mirna)
+    for member in others:
         x, y = load_member(member, root, recipe.min_coverage)
         _check_units(member, x, y)
-        if mrna is None:
-            mrna, mirna = x, y
-            continue
         if member.matched:
             x = _matched(x, mrna)
         mrna, mirna = _merge(mrna, x, member.set), _merge(mirna, y, member.set)

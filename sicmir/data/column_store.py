@@ -43,7 +43,8 @@ class ColumnStore:
         self._shape, self._window_bytes = shape, window_bytes
         self._columns = np.empty(0, int)
         self._start = self._stop = 0
-        self._next = self._window = None
+        self._next = np.empty(0, np.int64)
+        self._window: Any = None  # CSR, once there is one
 
     def rows(self, start: int, stop: int, columns: np.ndarray) -> np.ndarray:
         """Rows ``start`` to ``stop`` of some columns, dense.

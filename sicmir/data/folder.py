@@ -15,6 +15,7 @@ from sicmir.data.matrix import assemble
 from sicmir.data.parsed import source_table
 from sicmir.data.tables import h5ad, read_frame
 from sicmir.errors import DataError, ReadError
+from sicmir.matrices.dense import dense
 
 FORMATS = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".h5ad")
 LEVELS = {"stem-loop": "mirna", "mature": "mirna_mature"}
@@ -137,7 +138,7 @@ def _table(path: Path, modality: str, units: str, level: str, samples: pd.DataFr
             bool(record["synthetic"]),
         )
         carried, var = adata.obs, adata.var
-        values = adata.X if isinstance(adata.X, np.ndarray) else adata.X.toarray()
+        values = dense(adata.X)
         names = adata.obs_names.astype(str)
     else:
         frame = _frame(path)

@@ -200,15 +200,21 @@ def open_zarr(path: Path) -> zarr.Group:
     """
     store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else path
     group = zarr.open_group(store, mode="r")
-    for name in ("X", "raw/X", *(f"layers/{layer}" for layer in group.get("layers", ()))):
+    layers = group.get("layers")
+    named = layers.keys() if isinstance(layers, zarr.Group) else ()
+    for name in ("X", "raw/X", *(f"layers/{layer}" for layer in named)):
         matrix = group.get(name)
-        if not isinstance(matrix, zarr.Group) or "shape" not in matrix.attrs or 1 in matrix.attrs["shape"]:
+        if not isinstance(matrix, zarr.Group):
             continue
-        for part in ("data", "indices", "indptr") if matrix["data"].shape[0] else ():
-            lacking = matrix[part].nchunks - matrix[part].nchunks_initialized
+        shape = matrix.attrs.get("shape")
+        if not isinstance(shape, list | tuple) or 1 in shape:
+            continue
+        parts = dict(matrix.arrays())
+        for part in ("data", "indices", "indptr") if parts["data"].shape[0] else ():
+            lacking = parts[part].nchunks - parts[part].nchunks_initialized
             if lacking:
                 raise ReadError(
-                    f"{path}: {name}/{part} lacks {lacking} of {matrix[part].nchunks} chunks; the store was "
+                    f"{path}: {name}/{part} lacks {lacking} of {parts[part].nchunks} chunks; the store was "
                     "not copied whole. Copy it again."
                 )
     return group

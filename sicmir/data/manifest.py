@@ -190,9 +190,9 @@ def _load(path: Path, _modified: int, _size: int) -> Manifest:
         ) from error
     if not isinstance(tree, yaml.MappingNode):
         raise ManifestError(f"{path}, line 1: expected the keys version and datasets, found no mapping.")
-    for line, key in _duplicates(tree):
+    for number, key in _duplicates(tree):
         raise ManifestError(
-            f"{path}, line {line}: key {key!r} occurs twice in one mapping; keep one of them."
+            f"{path}, line {number}: key {key!r} occurs twice in one mapping; keep one of them."
         )
     try:
         return Manifest.model_validate(content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anndata as ad
@@ -152,7 +152,9 @@ def check_values(
     DataError
         Naming the file, the first sample and feature concerned, and how many values are.
     """
-    checks = [("infinite", np.isinf, "a finite number")]
+    checks: list[tuple[str, Callable[[np.ndarray], np.ndarray], str]] = [
+        ("infinite", np.isinf, "a finite number")
+    ]
     if not allow_nan:
         checks.append(("NaN", np.isnan, "every feature measured"))
     if not signed:

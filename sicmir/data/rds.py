@@ -53,7 +53,7 @@ def rds_samples(
     """
     objects = read_objects(path)
     matrix, table = objects.get(values), objects.get(labels)
-    if getattr(matrix, "ndim", 0) != 2 or not hasattr(matrix, "to_pandas"):
+    if matrix is None or getattr(matrix, "ndim", 0) != 2 or not hasattr(matrix, "to_pandas"):
         raise ReadError(
             f"{path}: expected a named matrix {values!r}, found {', '.join(objects) or 'nothing'}."
         )

@@ -72,8 +72,9 @@ def bootstrap_median(
         raise ParameterError(
             f"n_resamples should be at least 2 and level in (0, 1); found {n_resamples} and {level}."
         )
-    draws: np.ndarray | None = None
-    groups: np.ndarray | None = None
+    first = next(iter(predicted.values()))
+    draws = _draws(matched(observed, first, donor, "donor")[3], n_resamples, np.random.default_rng(seed))
+    groups = None if cohort is None else matched(observed, first, cohort)[3]
     sides: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     r: dict[str, np.ndarray] = {}
 
@@ -81,10 +82,7 @@ def bootstrap_median(
         return _weighted_pearson(draws, x, y) if groups is None else _within(draws, x, y, groups, min_samples)
 
     for method, values in predicted.items():
-        x, y, _, donors = matched(observed, values, donor, "donor")
-        if draws is None:
-            draws = _draws(donors, n_resamples, np.random.default_rng(seed))
-            groups = None if cohort is None else matched(observed, values, cohort)[3]
+        x, y, _, _ = matched(observed, values, donor, "donor")
         sides[method], r[method] = (x, y), correlate(x, y)
         if np.isnan(r[method][0]).all():
             raise DataError(

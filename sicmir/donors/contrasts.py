@@ -8,6 +8,7 @@ Unlike a correlation over all genes, a difference is free of the means of the mi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from scipy.stats import rankdata
 from sicmir.errors import DataError, ParameterError
 from sicmir.metrics import Metric
 
-Effects = np.ndarray | pd.Series
+Effects: TypeAlias = np.ndarray | pd.Series
 
 CONTRAST_METRICS: dict[str, Metric] = {
     metric.name: metric

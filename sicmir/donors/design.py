@@ -16,6 +16,7 @@ from scipy.stats import norm
 from sicmir.donors.donor_fit import estimable
 from sicmir.errors import DataError, ParameterError
 from sicmir.learning.conformal import uncut_half_widths
+from sicmir.matrices.dense import dense
 from sicmir.matrices.normalise import MOST_LOG2
 
 FEWEST_PAIRS = 3
@@ -112,7 +113,7 @@ def donor_rows(adata: AnnData, keys: Sequence[str], covariates: Sequence[str] = 
     if "lower" in adata.layers and "upper" in adata.layers:
         reach = _means(uncut_half_widths(adata), codes)
         error = (reach / norm.ppf((1 + _interval_level(adata)) / 2)) ** 2
-    return DonorRows(_means(_dense(adata.X), codes), error, obs)
+    return DonorRows(_means(dense(adata.X).astype(np.float64, copy=False), codes), error, obs)
 
 
 def check_one_condition(obs: pd.DataFrame, donor_key: str, keys: Sequence[str]) -> None:
@@ -258,7 +259,7 @@ def _check_values(adata: AnnData) -> None:
     if not adata.var_names.is_unique:
         twice = adata.var_names[adata.var_names.duplicated()][0]
         raise DataError(f"The miRNA {twice} occurs more than once; expected each miRNA once.")
-    values = _dense(adata.X)
+    values = dense(adata.X).astype(np.float64, copy=False)
     largest = np.nanmax(np.abs(values), initial=0)
     if largest > MOST_LOG2:
         raise DataError(
@@ -267,10 +268,6 @@ def _check_values(adata: AnnData) -> None:
         )
     if np.isnan(values).all():
         raise DataError("All values are NaN: no miRNA was measured, or the model abstained from every one.")
-
-
-def _dense(matrix: np.ndarray | sparse.spmatrix) -> np.ndarray:
-    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
 
 
 def _means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ def effect_table(
     if design.kind == "unpaired" and not design.refusal:
         ratio = np.nan_to_num(spread_ratio(fitted, design.matrix), nan=1.0)
     # The case comes first, and the mean of both logarithms is left alone.
-    spread = np.where(design.matrix[:, 0] == 1, np.sqrt(ratio), np.sqrt(1 / ratio))
+    spread = np.sqrt(np.where(design.matrix[:, 0] == 1, ratio, 1 / ratio))
     fit = fit_effect(
         fitted, design.matrix, design.donors, correlation, spread if design.kind == "unpaired" else None
     )
@@ -121,7 +121,7 @@ def effect_table(
             "note": "; ".join(filter(None, [*notes, few])),
         }
     )
-    if error is not None:
+    if rows.error is not None:
         table[["lower_total", "upper_total"]] = np.nan
         table["prediction_sd"] = np.sqrt(_mean(rows.error[used]))
     if tested.any():

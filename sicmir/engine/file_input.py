@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from sicmir.engine.prediction_input import (
     taken_as_stored,
 )
 from sicmir.errors import DataError, ParameterError, ReadError, SicmirError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.matrices.unit_names import known
 from sicmir.matrices.units import look
 from sicmir.model import Bundle
@@ -176,14 +177,14 @@ class FileInput:
 def open_input(
     path: Path,
     bundle: Bundle,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     by: Sequence[str] = (),
     layer: str = "",
     units: str = "",
     gene_key: str = "",
     min_coverage: float = 0.5,
     min_cells: int = 10,
-    missing: str = "raise",
+    missing: Literal["raise", "drop"] = "raise",
 ) -> FileInput | WholeInput:
     """Open a file and decide what is in it, as :func:`sicmir.engine.prediction_input.prepare` does in memory.
 
@@ -207,16 +208,19 @@ def open_input(
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
     reader = _reader(path)
-    options = (transform, by, layer, units, gene_key, min_coverage, min_cells, missing)
+
+    def whole(table: AnnData, key: str = gene_key) -> WholeInput:
+        made = prepare(table, bundle, transform, by, layer, units, key, min_coverage, min_cells, missing)
+        return WholeInput(made)
+
     if reader == "loom" and gene_key:  # an attribute of the file, by which its reader names the genes
-        options = (transform, by, layer, units, "", min_coverage, min_cells, missing)
-        return WholeInput(prepare(data.load(path, reader, gene_key=gene_key), bundle, *options))
+        return whole(data.load(path, reader, gene_key=gene_key), "")
     if reader in WHOLE:
-        return WholeInput(prepare(_whole(path), bundle, *options))
+        return whole(_whole(path))
     try:
         part = preview(path, layer=layer or ("X" if units else ""))
     except ReadError:  # also of files before anndata 0.7; if it is damaged, this reader says so too
-        return WholeInput(prepare(_whole(path), bundle, *options))
+        return whole(_whole(path))
     record = look(part, layer, units)
     if by:
         with ChunkedMatrix(path, record.source, WINDOW_BYTES) as matrix:
@@ -233,7 +237,7 @@ def open_input(
                 f"than the {LARGEST_COHORT} that are read together. Pool the cells by donor and cell type, "
                 "choose 'frozen' or 'rank', or split the file into cohorts."
             )
-        return WholeInput(prepare(_whole(path), bundle, *options))
+        return whole(_whole(path))
     check_observations(obs_names, len(var))
     columns, order = genes_of_model(bundle, AnnData(var=var), record, min_coverage, gene_key)
     recipe = Recipe(
@@ -275,7 +279,7 @@ def _whole(path: Path) -> AnnData:
     """Read a file whole; what its values are is judged later, so that nothing is refused here."""
     reader = reader_for(path)
     open_minded = {"signed": True, "allow_nan": True}
-    arguments = {
+    arguments: dict[str, dict[str, Any]] = {
         "table": {"modality": "mrna", "units": "", **open_minded},
         "gct": open_minded,
         "gctx": open_minded,

@@ -188,13 +188,13 @@ def _predict_part(
     out.abstained[:] = ~shown
     bounds = (out.predicted, out.lower, out.upper)
     if shown.all():
-        _predict_shown(bundle, forms, values, *bounds, scratch)
+        _predict_shown(bundle, forms, values, scratch, *bounds)
         return
     for matrix in bounds:
         matrix[:] = np.nan
     if shown.any():
         some = [np.empty((shown.sum(), out.predicted.shape[1]), dtype=np.float32) for _ in bounds]
-        _predict_shown(bundle, forms, values[shown], *some, scratch)
+        _predict_shown(bundle, forms, values[shown], scratch, *some)
         for matrix, part in zip(bounds, some, strict=True):
             matrix[shown] = part
 
@@ -203,10 +203,10 @@ def _predict_shown(
     bundle: Bundle,
     forms: _Forms,
     values: np.ndarray,
+    scratch: Scratch,
     predicted: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
-    scratch: Scratch,
 ) -> None:
     """Fill in prediction and bounds of rows that are not abstained, as ``conformal.intervals``."""
     if forms.predictor is None:
@@ -229,7 +229,7 @@ def _predict_shown(
 def _half_width(bundle: Bundle) -> np.ndarray | None:
     if not has_intervals(bundle):
         return None
-    return conformal.widths_of(pd.Index(bundle.mirnas), bundle.trust["half_width"]).astype(np.float32)
+    return conformal.widths_of(pd.Index(bundle.mirnas), bundle.trusted("half_width")).astype(np.float32)
 
 
 def _forms(bundle: Bundle) -> _Forms:

@@ -77,11 +77,11 @@ class FastDomain:
         return scores, self._domain.graded(scores, n_judged)
 
     def _scored(self, values: np.ndarray, pattern: _Pattern, scratch: Scratch) -> np.ndarray:
-        rooms = (scratch.take(name, *values.shape) for name in ("inputs", "products"))
+        rooms = [scratch.take(name, *values.shape) for name in ("inputs", "products")]
         scores = _scores(values, pattern.single, *rooms)
         close = (np.abs(scores[:, None] - pattern.thresholds) < MARGIN).any(axis=1)
         if close.any():
-            rooms = np.empty((2, close.sum(), values.shape[1]))
+            rooms = list(np.empty((2, close.sum(), values.shape[1])))
             scores[close] = _scores(values[close], pattern.double, *rooms)
         return scores
 

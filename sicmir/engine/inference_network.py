@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sicmir.engine.scratch import Scratch
 from sicmir.learning.predictors import NetworkPredictor
+
+if TYPE_CHECKING:
+    import torch
 
 SLAB = 512
 """Rows that go through the layers at a time."""
@@ -48,8 +53,9 @@ class FoldedNetwork:
             elif isinstance(module, nn.ReLU):
                 layers[-1] = (*layers[-1][:2], True)
             elif isinstance(module, nn.BatchNorm1d):
-                factor = _array(module.weight) / np.sqrt(_array(module.running_var) + module.eps)
-                offset = _array(module.bias) - _array(module.running_mean) * factor
+                part = {name: _array(tensor) for name, tensor in module.state_dict().items()}
+                factor = part["weight"] / np.sqrt(part["running_var"] + module.eps)
+                offset = part["bias"] - part["running_mean"] * factor
                 weight, bias, rectified = layers[-1]
                 if rectified:
                     scale, shift = factor, offset
@@ -99,5 +105,5 @@ class FoldedNetwork:
                 np.maximum(units, 0, out=units)
 
 
-def _array(tensor: object) -> np.ndarray:
+def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().numpy().astype(np.float64)

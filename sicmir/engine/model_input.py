@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from sicmir.errors import DataError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.normalise import TransformName
 from sicmir.matrices.unit_names import SIGNED, Units, check_whole
 from sicmir.matrices.units import row_totals, to_log2
@@ -121,7 +122,7 @@ class ModelInput(Decision):
     def landmarks(self, start: int, stop: int) -> np.ndarray:
         """Rows ``start`` to ``stop`` × landmarks, float32, as stored."""
         rows = _rows(self.matrix, start, stop)
-        return self.columns.values(lambda columns: _dense(rows[:, columns]), rows.shape[0])
+        return self.columns.values(lambda columns: dense(rows[:, columns]), rows.shape[0])
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows ``start`` to ``stop`` × genes, float32, as :meth:`Decision.bring` gives them.
@@ -138,13 +139,9 @@ class ModelInput(Decision):
             raise DataError(f"Rows {start} to {stop - 1}: {error}") from error
 
 
-def _dense(matrix: np.ndarray | sparse.csr_matrix) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else matrix
-
-
 def _rows(matrix: np.ndarray | sparse.csr_matrix, start: int, stop: int) -> np.ndarray | sparse.csr_matrix:
     """Rows of a matrix without a copy of their values, which scipy would make."""
-    if not sparse.issparse(matrix):
+    if isinstance(matrix, np.ndarray):
         return matrix[start:stop]
     first, last = matrix.indptr[[start, stop]]
     parts = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : stop + 1] - first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from scipy import sparse
 from sicmir.engine.model_input import ModelInput
 from sicmir.errors import BundleError, DataError, PanelError, ParameterError
 from sicmir.matrices.matrix_check import check_storage
-from sicmir.matrices.normalise import TransformName
+from sicmir.matrices.normalise import TransformChoice, TransformName
 from sicmir.matrices.unit_names import SIGNED, UNKNOWN, Units, log_name, parse
 from sicmir.matrices.units import ADVICE, MIN_GENES, judged_rows, look, recognise, select
 from sicmir.model import Bundle
@@ -43,14 +43,14 @@ Agilent log ratios.
 def prepare(
     adata: AnnData,
     bundle: Bundle,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     by: str | Sequence[str] | None = None,
     layer: str = "",
     units: str = "",
     gene_key: str = "",
     min_coverage: float = 0.5,
     min_cells: int = 10,
-    missing: str = "raise",
+    missing: Literal["raise", "drop"] = "raise",
 ) -> ModelInput:
     """Decide what is in a table and bring its genes to those of a model.
 
@@ -67,7 +67,7 @@ def made_ready(
     adata: AnnData,
     bundle: Bundle,
     record: Units,
-    transform: str,
+    transform: TransformChoice,
     gene_key: str,
     min_coverage: float,
     whole: bool = False,
@@ -108,7 +108,9 @@ def taken_as_stored(bundle: Bundle, record: Units, transform: TransformName) -> 
     }[transform]
 
 
-def choose_transform(bundle: Bundle, record: Units, asked: str = "auto") -> tuple[TransformName, str]:
+def choose_transform(
+    bundle: Bundle, record: Units, asked: TransformChoice = "auto"
+) -> tuple[TransformName, str]:
     """Transform to use, and why.
 
     A bundle without a ``rescale`` has one transform only, that of its predictor; otherwise ``"auto"`` is what
@@ -212,7 +214,7 @@ def check_comparable(bundle: Bundle, made: ModelInput | FileInput) -> None:
     DataError
         If the rows hardly correlate with the means of the training data.
     """
-    decision = getattr(made, "decision", made)
+    decision = made if isinstance(made, ModelInput) else made.decision
     if decision.record.units != SIGNED or decision.transform != "rank":
         return
     frame = pd.DataFrame([made.values(row, row + 1)[0] for row in judged_rows(len(made.obs), N_COMPARED)])
@@ -236,7 +238,7 @@ def pooled(
     record: Units,
     units: str,
     min_cells: int,
-    missing: str = "raise",
+    missing: Literal["raise", "drop"] = "raise",
 ) -> tuple[AnnData, Units]:
     """Pools of cells, from memory or from a file, and their units, which are linear.
 
@@ -252,7 +254,8 @@ def pooled(
     if not record.units:
         raise ParameterError(f"Cells can only be pooled in known units. {record.text()} {ADVICE}")
     counts = record.units == "counts"
-    mode, how = ("sum", "sums") if counts else ("mean", f"means, in linear values, of {record.units}")
+    mode: Literal["sum", "mean"] = "sum" if counts else "mean"
+    how = "sums" if counts else f"means, in linear values, of {record.units}"
     pools = pseudobulk(data, by, record.source, min_cells, mode, missing, units)
     found = recognise(pools, "X", str(pools.uns["sicmir"]["units"]))
     told = f"Pools are {how} of cells, from {record.source}."

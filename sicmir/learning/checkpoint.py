@@ -20,12 +20,21 @@ class Run(Protocol):
 
     phase: str
     epochs: int
-    network: torch.nn.Module
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[tuple]
     best_epoch: int
     best_loss: float
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network in training."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Its optimiser."""
+
+    @property
+    def schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        """Of the learning rate."""
 
 
 class Checkpoint:

@@ -17,16 +17,17 @@ a donor holds but leaves data and a random draw in the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.dense import dense
 from sicmir.metrics import matched
 
-Spread = Sequence[float] | np.ndarray | pd.Series
+Spread: TypeAlias = Sequence[float] | np.ndarray | pd.Series
 
 ROUNDING = 1e-9
 """Sums of weights such as 1/3 may miss the level by less than this."""
@@ -151,7 +152,7 @@ def uncut_half_widths(predicted: AnnData) -> np.ndarray:
     ndarray
         Samples × miRNAs, float64, log2(RPM+1); NaN where there is no interval.
     """
-    values, upper = (_dense(part).astype(np.float64) for part in (predicted.X, predicted.layers["upper"]))
+    values, upper = (dense(part).astype(np.float64) for part in (predicted.X, predicted.layers["upper"]))
     reach = upper - values
     if "half_width" not in predicted.var:
         return reach
@@ -162,10 +163,6 @@ def uncut_half_widths(predicted: AnnData) -> np.ndarray:
     spread = np.full(len(values), np.nan)
     spread[some] = np.nanmedian(ratio[some], axis=1)
     return np.where(np.isnan(reach) | ~some[:, None], reach, widths * spread[:, None])
-
-
-def _dense(matrix: np.ndarray | sparse.spmatrix) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
 def widths_of(mirnas: pd.Index, half_widths: pd.Series) -> np.ndarray:

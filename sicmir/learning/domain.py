@@ -12,7 +12,7 @@ from sicmir.errors import BundleError, DataError, ParameterError
 from sicmir.learning.imputation import SD_FLOOR, Z_LIMIT, GaussianImputer
 from sicmir.learning.rescale import Rescale, gene_patterns
 from sicmir.learning.splits import donor_folds
-from sicmir.matrices.normalise import finite_matrix
+from sicmir.matrices.normalise import TransformName, finite_matrix
 
 RATES = {"outside": 0.05, "far": 0.005}
 """Largest share of held-out training donors that may be given a level."""
@@ -23,6 +23,7 @@ MIN_GENES = 100
 SIZES = (100, 200, 400)
 """Numbers of genes for which thresholds are set, beside the panels of the training samples themselves."""
 
+_TRANSFORMS: tuple[TransformName, ...] = ("frozen", "rank")
 _TABLES = ("sizes", *RATES)
 _SHAPES = ("centre", "covariance", "ridge", *_TABLES, "false_alarms")
 
@@ -109,7 +110,7 @@ class Domain:
         for fold in folds:
             part = Domain(self.shrinkage)._learn(values[fold.train])
             held_out = values[fold.test]
-            for i, transform in enumerate(("frozen", "rank")):
+            for i, transform in enumerate(_TRANSFORMS):
                 for j, size in enumerate(self.sizes_):
                     chosen = held_out if size == least else _with_genes(held_out, size, rng)
                     scores[fold.test, i, j] = part.score(part.rescale_.to_training(chosen, transform))

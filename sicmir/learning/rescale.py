@@ -175,7 +175,7 @@ class Rescale:
 
     def _check_log2(self, values: np.ndarray, genes: Sequence[str] | None) -> None:
         if np.nanmax(values) > MOST_LOG2:
-            row, column = np.unravel_index(np.nanargmax(values), values.shape)
+            row, column = map(int, np.unravel_index(np.nanargmax(values), values.shape))
             gene = f"column {column}" if genes is None else genes[column]
             raise DataError(
                 f"Row {row}, {gene}: found {values[row, column]:.6g}; expected log2(x+1), which stays below "

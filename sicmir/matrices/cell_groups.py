@@ -109,11 +109,11 @@ def weighted_sums(
         piece = indicator[:, start:stop].tocsr()
         touched = np.flatnonzero(np.diff(piece.indptr))
         values = values.astype(np.float64)
-        if sparse.issparse(values):
+        if isinstance(values, np.ndarray):
+            result[touched] += piece[touched] @ linear(values)
+        else:
             values.data = linear(values.data)
             result[touched] += (piece[touched] @ values).toarray()
-        else:
-            result[touched] += piece[touched] @ linear(values)
     if np.isinf(result).any():
         raise DataError("The matrix holds infinite values; expected finite numbers, NaN where not measured.")
     return result.astype(np.float32)

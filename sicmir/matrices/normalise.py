@@ -7,7 +7,7 @@ Each transform turns samples x genes into float32 of the same shape. A gene that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,12 @@ from scipy.stats import rankdata
 
 from sicmir.errors import BundleError, DataError, ParameterError
 
-TransformName = Literal["frozen", "rank", "cohort"]
+TransformName: TypeAlias = Literal["frozen", "rank", "cohort"]
 """``frozen``: mean and SD of the training samples; ``rank``: normal scores within the sample;
 ``cohort``: z-score within the submitted samples."""
+
+TransformChoice: TypeAlias = TransformName | Literal["auto"]
+"""A transform, or the one that fits the units."""
 
 MOST_LOG2 = 30.0
 """Largest value that log2(x+1) of an expression is taken to have: no normalised count reaches 2**30."""
@@ -200,8 +203,8 @@ def finite_matrix(X: np.ndarray | pd.DataFrame, genes: Sequence[str] | None = No
         )
     infinite = np.flatnonzero(np.isinf(values).any(axis=0))
     if infinite.size:
-        named = genes is not None and len(genes) == values.shape[1]
-        shown = ", ".join(str(genes[i]) if named else f"column {i}" for i in infinite[:5])
+        named = genes if genes is not None and len(genes) == values.shape[1] else None
+        shown = ", ".join(f"column {i}" if named is None else str(named[i]) for i in infinite[:5])
         raise DataError(
             f"{infinite.size} genes hold infinite values (first: {shown}). Expected finite values, "
             "NaN where not measured; look for a logarithm of 0."

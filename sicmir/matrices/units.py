@@ -14,6 +14,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.matrix_check import check_storage
 from sicmir.matrices.normalise import MOST_LOG2
 from sicmir.matrices.unit_names import (
@@ -158,7 +159,7 @@ def row_totals(
 
 def _sums(matrix: np.ndarray | sparse.spmatrix, linear: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     if not sparse.issparse(matrix):
-        return np.nansum(linear(np.asarray(matrix)), axis=1, dtype=np.float64)
+        return np.asarray(np.nansum(linear(np.asarray(matrix)), axis=1, dtype=np.float64))
     rows = sparse.csr_matrix(matrix)
     values = linear(rows.data)
     if np.isnan(np.min(values, initial=0)):
@@ -211,7 +212,7 @@ def to_log2(
     ParameterError
         If ``totals`` are needed and missing, not one a row, negative or infinite.
     """
-    values = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+    values = dense(matrix)
     linear = np.asarray(record.linear(values), dtype=np.float32)
     if not np.isnan(record.per):
         return _log2_scaled(linear, target_total / record.per)

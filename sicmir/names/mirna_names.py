@@ -141,7 +141,7 @@ def level_of(names: Iterable[str]) -> Level:
         )
     if only["mature"] or only["stem-loop"]:
         return "mature" if only["mature"] else "stem-loop"
-    today = {_current().get(name) for name in names} - {None}
+    today = {told for name in names if (told := _current().get(name))}
     if len(today) != 1:
         raise PanelError(f"The level of {_some(names)} cannot be told from the names alone.")
     return today.pop()

@@ -82,7 +82,8 @@ def genes_to_human(mrna: AnnData) -> AnnData:
     known["ensembl"] = dict(zip(table["ensembl"], table["symbol"], strict=True))
     names = [str(name) for name in mrna.var_names]
     ids = [match[1] if (match := _ENSEMBL.fullmatch(name)) else "" for name in names]
-    new, taken, counts = list(names), set(), {}
+    new, counts = list(names), {}
+    taken: set[str] = set()
     for status, index in known.items():
         before = len(taken)
         for place, name in enumerate(ids if status == "ensembl" else names):

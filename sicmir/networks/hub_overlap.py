@@ -7,8 +7,9 @@ place of the targets, the same genes for both lists: what is left above them is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,7 @@ def overlap(
         raise DataError("No miRNA was both measured and predicted; are both mature, or both stem-loops?")
     sides = [measured[:, names].copy(), predicted[:, names].copy()]
     sides[0].var["grade"] = sides[1].var["grade"]
-    keys = {"group_key": group_key, "donor_key": donor_key, "min_grade": min_grade}
+    keys: dict[str, Any] = {"group_key": group_key, "donor_key": donor_key, "min_grade": min_grade}
     made = [profiles(side, mrna, targets, **keys) for side in sides]
     ranked = [one.mirnas[target_sets(one, min_targets, "targeted")[0]] for one in made]
     shared = ranked[0].intersection(ranked[1], sort=False)
@@ -148,7 +149,7 @@ def overlap(
         tables.append(table.loc[table["rank"].notna()])
         found.append(_drawn(made_one, min_targets, n_permutations, seed, progress))
     observed = [table["z"].reindex(shared).to_numpy(dtype=float)[None] for table in tables]
-    true, chance = _compared(*observed, top).iloc[0], _compared(*found, top)
+    true, chance = _compared(observed, top).iloc[0], _compared(found, top)
     summary = pd.DataFrame(
         {
             "value": true,
@@ -166,7 +167,7 @@ def overlap(
         "n_predicted": len(called[1]),
         "n_both": len(called[0] & called[1]),
     }
-    return HubOverlap(*tables, chance, summary.rename_axis("measure"), counts)
+    return HubOverlap(tables[0], tables[1], chance, summary.rename_axis("measure"), counts)
 
 
 def _drawn(made: Profiles, min_targets: int, n: int, seed: int, progress: bool) -> np.ndarray:
@@ -183,9 +184,9 @@ def _drawn(made: Profiles, min_targets: int, n: int, seed: int, progress: bool) 
     return np.stack([(replace(sets, gene=drawn).total(weights) - mean) / scale for drawn in draws])
 
 
-def _compared(measured: np.ndarray, predicted: np.ndarray, top: int) -> pd.DataFrame:
-    """:data:`MEASURES` of z, row by row; a miRNA without z comes last."""
-    sides = [np.nan_to_num(side, nan=-np.inf) for side in (measured, predicted)]
+def _compared(z: Sequence[np.ndarray], top: int) -> pd.DataFrame:
+    """:data:`MEASURES` of measured and predicted z, row by row; a miRNA without z comes last."""
+    sides = [np.nan_to_num(side, nan=-np.inf) for side in z]
     first = [np.argsort(np.argsort(-side, axis=1, kind="stable"), axis=1) < top for side in sides]
     ranks = [rankdata(side, axis=1) for side in sides]
     ranks = [side - side.mean(axis=1, keepdims=True) for side in ranks]
@@ -193,7 +194,7 @@ def _compared(measured: np.ndarray, predicted: np.ndarray, top: int) -> pd.DataF
     rho = np.divide((ranks[0] * ranks[1]).sum(axis=1), size, out=np.full(len(size), np.nan), where=size > 0)
     return pd.DataFrame(
         {
-            "measured_z": np.where(first[1], np.nan_to_num(measured), 0).sum(axis=1) / top,
+            "measured_z": np.where(first[1], np.nan_to_num(z[0]), 0).sum(axis=1) / top,
             "overlap": (first[0] & first[1]).sum(axis=1),
             "spearman": rho,
         }

@@ -20,6 +20,7 @@ from sicmir.donors.counted_mirnas import counted_mirnas
 from sicmir.donors.design import check_one_condition
 from sicmir.donors.partial_correlation import MIN_DF, constant, degrees_of_freedom, enough
 from sicmir.errors import DataError, PanelError, ParameterError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.normalise import MOST_LOG2
 from sicmir.names.gene_names import read_names
 from sicmir.names.gene_symbols import current_symbols
@@ -214,7 +215,7 @@ def _samples(mirna: AnnData, mrna: AnnData, keys: Sequence[str]) -> tuple[pd.Dat
 
 def _logarithms(what: str, adata: AnnData, lowest: float) -> np.ndarray:
     """Dense values, float64, refused where they are no logarithms of expression."""
-    values = np.asarray(adata.X.toarray() if sparse.issparse(adata.X) else adata.X, dtype=np.float64)
+    values = dense(adata.X).astype(np.float64, copy=False)
     finite = values[np.isfinite(values)]
     low, high = finite.min(initial=0.0), finite.max(initial=0.0)
     if low < lowest or high > MOST_LOG2:

@@ -18,6 +18,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from sicmir.errors import DataError
+from sicmir.matrices.dense import dense
 from sicmir.names.gene_names import read_names
 from sicmir.names.gene_symbols import current_symbols
 from sicmir.networks.matched_genes import gene_bins, matched_z
@@ -65,7 +66,7 @@ def differences(pools: AnnData, cell_type: str, gene_key: str = "") -> Differenc
     DataError
         If no donor has the cell type and another one.
     """
-    values = pools.X.toarray() if sparse.issparse(pools.X) else np.asarray(pools.X)
+    values = dense(pools.X)
     values = values.astype(np.float64)
     known = current_symbols(read_names(pools, gene_key))
     symbols = known["current"].where(known["current"] != "", known.index.to_series()).to_numpy(dtype=object)

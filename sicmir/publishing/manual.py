@@ -119,7 +119,7 @@ def command_page() -> str:
 
 def commands(group: Any) -> dict[str, Any]:
     """Commands by name, those of a group within a group as ``atlas add``."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, command in group.commands.items():
         inner = commands(command) if hasattr(command, "commands") else {"": command}
         found |= {f"{name} {part}".strip(): one for part, one in inner.items()}

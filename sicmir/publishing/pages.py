@@ -215,11 +215,12 @@ def _assignments(source: str, notebook: Path) -> list[tuple[str, ast.expr]]:
     found = []
     try:
         for node in ast.parse(source).body:
-            target = node.target if isinstance(node, ast.AnnAssign) else None
-            if not isinstance(target, ast.Name) or node.value is None:
-                raise ValueError(f"line {node.lineno} is {ast.unparse(node)!r}")
-            ast.literal_eval(node.value)
-            found.append((target.id, node.value))
+            match node:
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    ast.literal_eval(value)
+                    found.append((name, value))
+                case _:
+                    raise ValueError(f"line {node.lineno} is {ast.unparse(node)!r}")
     except (SyntaxError, ValueError) as error:
         raise PageError(
             f"{notebook.name}: the parameters cell may only hold lines "

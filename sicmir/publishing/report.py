@@ -321,7 +321,7 @@ def _word(value: object) -> str:
     return f'<span class="sicmir-name">{text}</span>' if name else text
 
 
-def _interval(value: float, row: tuple, digits: int) -> str:
+def _interval(value: float, row: Any, digits: int) -> str:
     middle, lower, upper = (_number(number, digits) for number in (value, row.lower, row.upper))
     return middle if lower == "–" else f"{middle} ({lower} to {upper})"
 

@@ -38,7 +38,7 @@ def scrub_text(text: str, root: Path, *, html: bool = False) -> str:
     """Replace machine paths in ``text``; with ``html``, angle brackets of the names are escaped."""
     for path, name in _names(root):
         shown = name.replace("<", "&lt;").replace(">", "&gt;") if html else name
-        text = re.sub(rf"(?<![\w.]){re.escape(path)}(?![\w-])", lambda _, shown=shown: shown, text)
+        text = re.sub(rf"(?<![\w.]){re.escape(path)}(?![\w-])", shown.replace("\\", r"\\"), text)
     return text
 
 

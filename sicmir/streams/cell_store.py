@@ -52,13 +52,12 @@ class CellStore:
             ("predicted", self._group, "X"),
             *((name, layers, name) for name in ("lower", "upper") if intervals),
         ):
-            if name not in group:
-                # A chunk that is abstained throughout takes no room.
-                array = group.create_array(
-                    name, shape=shape, chunks=(chunk_size, shape[1]), dtype=dtype, fill_value=np.nan
-                )
-                array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-            self._arrays[field] = group[name]
+            # A chunk that is abstained throughout takes no room.
+            array = group.require_array(
+                name, shape=shape, dtype=dtype, chunks=(chunk_size, shape[1]), fill_value=np.nan
+            )
+            array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+            self._arrays[field] = array
 
     @staticmethod
     def there(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,8 @@ def blocks(
     try:
         with Client(address, timeout=PATIENCE, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=PATIENCE)
-            waiting, rest = deque(), iter(ranges)
+            waiting: deque[Any] = deque()
+            rest = iter(ranges)
             ahead = AHEAD * sum(client.nthreads().values())
             for ends in itertools.islice(rest, ahead):
                 waiting.append(client.submit(task, *ends, pure=False))

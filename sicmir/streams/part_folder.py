@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import zarr
@@ -113,9 +113,10 @@ class PartFolder:
             Name and dtype of each array.
         """
         group = zarr.open_group(self.path / ROWS, mode="a")
-        for name in kinds.keys() - set(group):
-            group.create_array(name, shape=(n_obs,), chunks=(chunk_size,), dtype=kinds[name])
-        return {name: group[name] for name in kinds}
+        return {
+            name: group.require_array(name, shape=(n_obs,), dtype=kind, chunks=(chunk_size,))
+            for name, kind in kinds.items()
+        }
 
     def remove(self) -> None:
         """Remove the folder; the result is whole."""
@@ -140,7 +141,7 @@ class PartFolder:
         bits = np.frombuffer(bytes.fromhex(found["measured"]), dtype=np.uint8)
         self.measured = np.unpackbits(bits, count=int(found["n_genes"])).astype(bool)
 
-    def _read(self) -> dict[str, object] | None:
+    def _read(self) -> dict[str, Any] | None:
         """Progress that was noted; None if there is none that can be read."""
         try:
             found = json.loads((self.path / PROGRESS).read_text())

@@ -239,8 +239,8 @@ def _write_tables(predicted: AnnData, parts: list[Path]) -> None:
             table.to_csv(part, lineterminator="\n")
         else:
             table.reset_index().to_parquet(part, index=False)
-    tables = [f"{name}{parts[0].suffix}" for name in (*predicted.layers, "samples", "mirnas")]
-    about = {**predicted.uns["sicmir"], "tables": [*tables, f"{ABOUT}.json"]}
+    names = [f"{name}{parts[0].suffix}" for name in (*predicted.layers, "samples", "mirnas")]
+    about = {**predicted.uns["sicmir"], "tables": [*names, f"{ABOUT}.json"]}
     parts[-1].write_text(json.dumps(_plain(about), indent=1) + "\n")
 
 

@@ -98,7 +98,8 @@ def crosstalk_cells(
     landmarks = panel.landmarks()["symbol"].tolist()[:N_LANDMARKS]
     sets = ev.gene_sets()
     named = list(dict.fromkeys([*landmarks, *(gene for genes in sets.values() for gene in genes)]))
-    sizes = np.broadcast_to(np.asarray(n_cells, dtype=int), (n_types,)) if np.ndim(n_cells) == 0 else n_cells
+    sizes = np.asarray(n_cells, dtype=int)
+    sizes = np.broadcast_to(sizes, (n_types,)) if sizes.ndim == 0 else sizes
     for name, value, expected, valid in (
         ("n_donors", n_donors, "at least 1", n_donors >= 1),
         ("n_types", n_types, "from 2 to 26", 2 <= n_types <= 26),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -160,7 +161,7 @@ def pool_cells(
         If no group is large enough, or values cannot be made linear.
     """
     keys = [donor_key, cell_type_key]
-    mode = "sum" if record.units == "counts" else "mean"
+    mode: Literal["sum", "mean"] = "sum" if record.units == "counts" else "mean"
     pooled = pseudobulk(cells, keys, record.source, min_cells, mode, units=record.units)
     linear = np.asarray(pooled.X, dtype=np.float64)
     measured = ~np.isnan(linear).any(axis=0)

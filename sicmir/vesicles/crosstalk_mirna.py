@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from sicmir import panel, trust
 from sicmir.donors.counted_mirnas import counted_mirnas
 from sicmir.errors import DataError, PanelError, ParameterError
+from sicmir.matrices.dense import dense
 from sicmir.matrices.normalise import MOST_LOG2
 from sicmir.names.mirna_names import level_of
 
@@ -113,7 +113,7 @@ def trust_weights(grades: Sequence[str] | pd.Series) -> np.ndarray:
 def _mirna_values(mirna: AnnData) -> np.ndarray:
     if not isinstance(mirna, AnnData) or mirna.X is None:
         raise DataError(f"Expected the miRNA as an AnnData with values, found {type(mirna).__name__}.")
-    values = np.asarray(mirna.X.toarray() if sparse.issparse(mirna.X) else mirna.X, dtype=np.float64)
+    values = dense(mirna.X).astype(np.float64, copy=False)
     told = str(mirna.uns.get("sicmir", {}).get("units", "")).replace(" ", "")
     low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
     if np.isinf(values).any() or low < 0 or high > MOST_LOG2 or told not in ("", UNITS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from scipy.stats import rankdata
@@ -104,17 +105,18 @@ def permute(
 
     silent = {} if progress else {"disable": True}
     for place, key in enumerate(tqdm(keys, desc="Permuting", unit="set of donors", **silent)):
-        donors, own = np.flatnonzero(key[:-1]), bool(key[-1])
+        donors, own = np.flatnonzero(key[:-1]).tolist(), bool(key[-1])
         chosen = np.flatnonzero(group == place)
         if len(donors) < MIN_DONORS:
             continue
-        observed = sum(values(d, pairs[chosen, 0], pairs[chosen, 1]) for d in donors)
+        observed = reduce(np.add, (values(d, pairs[chosen, 0], pairs[chosen, 1]) for d in donors))
         larger = np.zeros(observed.shape)
         for size in chunks:
-            drawn = sum(values(d, *_draw(rng, np.flatnonzero(terms.present[d]), size, own)) for d in donors)
+            lots = (values(d, *_draw(rng, np.flatnonzero(terms.present[d]), size, own)) for d in donors)
+            drawn = reduce(np.add, lots)
             for k in range(len(chosen)):
                 larger[:, k] += (drawn >= observed[:, k, None, :] - _TIE).sum(axis=1)
-        result[np.ix_(range(3), chosen, counted)] = (larger + 1) / (n_permutations + 1)
+        result[np.ix_(np.arange(3), chosen, counted)] = (larger + 1) / (n_permutations + 1)
     result[~np.array(informative)] = np.nan
     # Comparisons with NaN are false, which would count as "never as large".
     unknown = np.isnan(sender[terms.present] + receiver[terms.present]).any(axis=0)

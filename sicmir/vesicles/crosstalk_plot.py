@@ -183,7 +183,8 @@ def chord(table: pd.DataFrame, top: int = 30) -> Figure:
         ax.add_patch(Wedge((0, 0), 1.0, *degrees, width=0.06, color=styles[kind][0], lw=0))
         middle = (start + angle) / 2
         ax.text(
-            *(1.08 * np.array([np.cos(middle), np.sin(middle)])),
+            1.08 * np.cos(middle),
+            1.08 * np.sin(middle),
             kind,
             ha="left" if np.cos(middle) > 0.15 else "right" if np.cos(middle) < -0.15 else "center",
             va="center" if abs(np.sin(middle)) < 0.85 else "bottom" if np.sin(middle) > 0 else "top",

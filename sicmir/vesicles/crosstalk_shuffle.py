@@ -32,7 +32,7 @@ def shuffle(cells: AnnData, mirna: AnnData, rng: np.random.Generator) -> tuple[A
     """
     tables = [cells.copy(), mirna.copy()]
     labels = [table.obs[["donor", "cell_type"]].astype(str) for table in tables]
-    names = {}
+    names: dict[tuple[str, str], str] = {}
     for donor, part in labels[0].groupby("donor"):
         kinds = sorted(part["cell_type"].unique())
         names |= {(donor, kind): new for kind, new in zip(kinds, rng.permutation(kinds), strict=True)}

@@ -198,7 +198,7 @@ def measure(
 
 
 def _prior(sorting: ev.Evidence | pd.Series, mature: pd.Index) -> np.ndarray:
-    if isinstance(sorting, str):
+    if not isinstance(sorting, pd.Series):
         return ev.sorting_prior(mature, sorting).to_numpy()
     prior = sorting.reindex(mature).to_numpy(dtype=float)
     if not ((prior > 0) & (prior <= 1)).all():

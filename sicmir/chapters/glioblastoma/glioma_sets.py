@@ -137,9 +137,7 @@ def load_studies(
     if dataset == ASSEMBLED or dataset in STUDIES:
         names = list(STUDIES) if dataset == ASSEMBLED else [dataset]
         return _checked(dataset, {name: _study(name, dataset) for name in names})
-    found = data.load(dataset)
-    if not isinstance(found, ad.AnnData):
-        raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
+    found = data.load_table(dataset)
     keys = {"cell_type": cell_type_key, "donor": donor_key, "study": study_key, "condition": condition_key}
     cells = cell_sets.labelled(found, keys)
     if condition:

@@ -8,7 +8,6 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from sicmir import prediction
 from sicmir.cells import pool_table
@@ -16,6 +15,8 @@ from sicmir.chapters import study_effect
 from sicmir.chapters.glioblastoma import glioma_sets
 from sicmir.chapters.pancreas import tumour_study
 from sicmir.errors import DataError, ParameterError
+from sicmir.matrices.dense import dense
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.matrices.units import recognise, select
 from sicmir.model import Bundle
 from sicmir.vesicles import crosstalk
@@ -28,7 +29,7 @@ TUMOUR, PARTNERS = "malignant", ("macrophage", "endothelial")
 def predict_pools(
     studies: Mapping[str, ad.AnnData],
     bundle: Bundle,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     min_cells: int = 10,
     layer: str = "",
     seed: int = 0,
@@ -76,7 +77,7 @@ def predict_pools(
 def predict_halves(
     studies: Mapping[str, ad.AnnData],
     bundle: Bundle,
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     min_cells: int = 10,
     layer: str = "",
     seed: int = 0,
@@ -151,7 +152,7 @@ def join(
     for cells in taken.values():
         record = recognise(cells, layer)
         table = select(cells, record)
-        linear = record.linear(table.X.toarray() if sparse.issparse(table.X) else np.asarray(table.X))
+        linear = record.linear(dense(table.X))
         obs = cells.obs[["study", "donor", "cell_type"]]
         parts.append(ad.AnnData(linear.astype(np.float32), obs=obs, var=pd.DataFrame(index=table.var_names)))
     joined = ad.concat(parts, join="inner")

@@ -14,6 +14,7 @@ from sicmir.chapters import claims
 from sicmir.chapters.glioblastoma.glioma_sets import PAGE, Pseudobulks
 from sicmir.donors.mirna_findings import describe
 from sicmir.errors import DataError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 
 OURS, THEIRS = "sicmir", "published"
@@ -24,7 +25,9 @@ COUNTED = ("all", "B")
 """Sets of miRNAs of the comparison: all that were measured well, and those of grade B or better."""
 
 
-def predict_pseudobulks(bulks: Pseudobulks, bundle: Bundle, transform: str = "auto") -> ad.AnnData:
+def predict_pseudobulks(
+    bulks: Pseudobulks, bundle: Bundle, transform: TransformChoice = "auto"
+) -> ad.AnnData:
     """Predict the pseudobulks and average those of a cell type, with their intervals; nothing is abstained.
 
     Returns
@@ -123,7 +126,7 @@ def ahead(table: pd.DataFrame, mirnas: str) -> dict[str, int]:
     }
 
 
-def by_transform(bulks: Pseudobulks, bundle: Bundle, transforms: Sequence[str]) -> pd.DataFrame:
+def by_transform(bulks: Pseudobulks, bundle: Bundle, transforms: Sequence[TransformChoice]) -> pd.DataFrame:
     """How it is under other transforms: ``transform, mirnas, pairs, ahead, median`` (of our figures)."""
     rows = []
     for name in transforms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -47,7 +48,7 @@ def enough(tumours: AnnData) -> bool:
     return tumours.obs[DONOR].nunique() >= needed(tumours)
 
 
-def hubs(tumours: Mapping[str, AnnData], targets: pd.DataFrame, top: int, **options: object) -> HubOverlap:
+def hubs(tumours: Mapping[str, AnnData], targets: pd.DataFrame, top: int, **options: Any) -> HubOverlap:
     """Hubs of both lists (:func:`sicmir.networks.hub_overlap.overlap`), or none where donors are too few.
 
     Parameters
@@ -59,8 +60,8 @@ def hubs(tumours: Mapping[str, AnnData], targets: pd.DataFrame, top: int, **opti
     """
     if not enough(tumours["mrna"]):
         return HubOverlap.nothing(tumours["mrna"].obs[DONOR].nunique(), top)
-    sides = (tumours[name] for name in ("measured", "predicted", "mrna"))
-    return hub_overlap.overlap(*sides, targets, GROUP, top=top, donor_key=DONOR, **options)
+    measured, predicted, mrna = (tumours[name] for name in ("measured", "predicted", "mrna"))
+    return hub_overlap.overlap(measured, predicted, mrna, targets, GROUP, top=top, donor_key=DONOR, **options)
 
 
 def modules(

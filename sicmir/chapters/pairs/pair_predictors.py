@@ -11,6 +11,7 @@ from anndata import AnnData
 from sicmir import trust
 from sicmir.benchmark import held_out
 from sicmir.chapters.pairs.pair_sets import Pairs
+from sicmir.matrices.normalise import TransformChoice, TransformName
 from sicmir.model import Bundle, load_model
 
 TRAINED_HERE, SHUFFLED, SHIPPED = "trained here", "shuffled", "shipped model"
@@ -30,7 +31,11 @@ MEANINGS = {
 
 
 def predictions(
-    pairs: Pairs, bundle: Bundle, model: str | Path = "default", seed: int = 0, transform: str = "auto"
+    pairs: Pairs,
+    bundle: Bundle,
+    model: str | Path = "default",
+    seed: int = 0,
+    transform: TransformChoice = "auto",
 ) -> dict[str, AnnData]:
     """Predict the shown samples by every predictor, the one that the page goes by first.
 
@@ -54,9 +59,9 @@ def predictions(
     trained = _outspoken(pairs.mrna, bundle, transform)
     shipped = None if pairs.synthetic else load_model(model)
     if shipped is not None and shipped.level == bundle.level and shipped.trust is not None:
-        used = str(trained.uns["sicmir"]["transform"])
+        used: TransformName = trained.uns["sicmir"]["transform"]
         found |= held_out.stored(pairs.mrna, shipped, used)
-        other = "frozen" if used == "rank" else "rank"
+        other: TransformName = "frozen" if used == "rank" else "rank"
         nearest = list(held_out.stored(pairs.mrna, shipped, other).items())[:1]
         found |= {f"{name}, {other}": adata for name, adata in nearest}
     found[TRAINED_HERE] = trained
@@ -69,7 +74,7 @@ def predictions(
     return found
 
 
-def _outspoken(mrna: AnnData, bundle: Bundle, transform: str) -> AnnData:
+def _outspoken(mrna: AnnData, bundle: Bundle, transform: TransformChoice) -> AnnData:
     found = held_out.outspoken(mrna, bundle, transform)
     found.uns["sicmir"]["learnt_from"] = int(bundle.card["training_data"]["n_samples"])
     return found

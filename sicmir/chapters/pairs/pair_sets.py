@@ -158,5 +158,6 @@ def _apart(shown: tuple[ad.AnnData, ad.AnnData], further: tuple[ad.AnnData, ad.A
             f"All {len(same)} samples to learn from are of donors that are shown. Name other samples by "
             "further."
         )
-    kept = [adata[np.flatnonzero(~same)].copy() for adata in further]
-    return Pairs(*(adata.copy() for adata in shown), *kept, n_shared=int(same.sum()))
+    mrna, mirna = (adata.copy() for adata in shown)
+    further_mrna, further_mirna = (adata[np.flatnonzero(~same)].copy() for adata in further)
+    return Pairs(mrna, mirna, further_mrna, further_mirna, n_shared=int(same.sum()))

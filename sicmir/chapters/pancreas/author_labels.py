@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def align(
-    labels: Sequence[str], groups: Sequence[str], starts: Sequence[Sequence[int]]
+    labels: Sequence[str], groups: Sequence[str], starts: Sequence[Sequence[int] | np.ndarray]
 ) -> tuple[float, np.ndarray]:
     """Places of labels among barcodes, in order, barcodes left out where that fits better.
 

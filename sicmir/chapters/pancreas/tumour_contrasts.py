@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -171,7 +172,7 @@ def told(table: pd.DataFrame, case: str, reference: str, fdr: float = 0.05) -> s
     return " ".join(sentences)
 
 
-def _donors(row: tuple) -> str:
+def _donors(row: Any) -> str:
     """Donors of a row of :func:`summary`, in words."""
     if row.design == "paired":
         return f"{row.n_case} donors with both"

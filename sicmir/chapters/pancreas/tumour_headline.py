@@ -10,6 +10,7 @@ from anndata import AnnData
 from sicmir.cells import cell_annotation, marker_agreement, pool_table
 from sicmir.chapters import claims
 from sicmir.chapters.pancreas import tumour_contrasts, tumour_sets, tumour_study
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 
 
@@ -53,7 +54,7 @@ def repeated(
     bundle: Bundle,
     contrasts: pd.DataFrame,
     settings: Iterable[tuple[float, int]],
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     min_cells: int = 10,
 ) -> pd.DataFrame:
     """Agreement of signs when cells are clustered otherwise: all steps from the clusters on, again.

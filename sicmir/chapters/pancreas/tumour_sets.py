@@ -96,9 +96,7 @@ def load_cells(
         return cells
     if dataset == AUTO:
         return cell_references.join_samples(cell_references.pancreatic_samples())
-    found = data.load(dataset)
-    if not isinstance(found, ad.AnnData):
-        raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
+    found = data.load_table(dataset)
     columns = {"donor": donor_key, "condition": condition_key}
     return cell_sets.labelled(found, columns | ({"cell_type": cell_type_key} if cell_type_key else {}))
 
@@ -161,7 +159,7 @@ def load_spots(
         records = [table.uns["sicmir"]["sources"] for table in tables.values()]
         spots.uns["sicmir"]["sources"] = pd.concat(records, ignore_index=True).rename(index=str)
         return spots
-    spots = data.load(dataset)
+    spots = data.load_table(dataset, "spots × genes with places")
     if "spatial" in spots.obsm and not {"x", "y"} <= set(spots.obs):
         spots.obs["x"], spots.obs["y"] = np.asarray(spots.obsm["spatial"])[:, :2].T
     absent = [name for name in ("x", "y", region_key) if name not in spots.obs]

@@ -14,6 +14,7 @@ from sicmir.benchmark.evaluation import find_mirnas
 from sicmir.cells import cell_annotation, cell_quality
 from sicmir.chapters.pancreas import author_labels, tumour_sets
 from sicmir.errors import ParameterError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 from sicmir.networks import target_shift
 from sicmir.pseudobulk import pseudobulk
@@ -113,7 +114,7 @@ def told_of_labels(aligned: pd.DataFrame, laid: pd.Series, named: AnnData) -> st
 
 
 def predict_pools(
-    cells: AnnData, bundle: Bundle, transform: str, min_cells: int, layer: str = ""
+    cells: AnnData, bundle: Bundle, transform: TransformChoice, min_cells: int, layer: str = ""
 ) -> tuple[AnnData, AnnData]:
     """Predict each donor, named cell type and condition.
 

@@ -120,8 +120,16 @@ def controls(
             values = part.loc[part["control"] == control, "spearman"].quantile([0.5, 0.025, 0.975])
             rows.append(facts | {"what": control} | dict(zip(_LIMITS, values, strict=True)))
         key, case, reference = by_label[own.contrast]
-        options = {"condition_key": key, "case": case, "reference": reference, "k": 1, "seed": seed}
-        found = effect_agreement.halves(animals.mirna, names[own.grade], n_splits=n_resamples, **options)
+        found = effect_agreement.halves(
+            animals.mirna,
+            names[own.grade],
+            condition_key=key,
+            case=case,
+            reference=reference,
+            k=1,
+            n_splits=n_resamples,
+            seed=seed,
+        )
         values = found.loc["effect_spearman", ["value", "lower", "upper"]]
         rows.append(facts | {"what": HALVES} | dict(zip(_LIMITS, values, strict=True)))
     return pd.DataFrame(rows, columns=["contrast", "grade", "what", *_LIMITS, "n_mirnas"])

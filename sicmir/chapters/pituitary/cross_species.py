@@ -17,13 +17,13 @@ from sicmir.chapters.pituitary import low_coverage
 from sicmir.chapters.pituitary.pituitary_sets import Animals
 from sicmir.donors import bootstrap
 from sicmir.donors.mirna_findings import describe
-from sicmir.errors import DataError
+from sicmir.matrices.normalise import TransformChoice
 
 MODEL = "human model"
 """Name of the predictor in the tables of this room."""
 
 
-def predict(animals: Animals, transform: str = "auto") -> AnnData:
+def predict(animals: Animals, transform: TransformChoice = "auto") -> AnnData:
     """Predict all animals, abstained ones too (:func:`sicmir.benchmark.held_out.outspoken`).
 
     Returns
@@ -227,7 +227,7 @@ def identity(
 
     Raises
     ------
-    DataError
+    BundleError
         If the model does not say what its miRNAs are on average.
     """
     columns = ["side", "n_mirnas", "n_tissues", "spearman", "place", "best"]
@@ -237,15 +237,12 @@ def identity(
     names = names[mature[names].astype(str).isin(means.columns).to_numpy()]
     if tissue not in means.index or len(names) < 3:
         return pd.DataFrame(columns=columns)
-    if "mean_log2_rpm" not in animals.bundle.trust:
-        raise DataError(
-            "The trust table of the model has no mean_log2_rpm, the means that it was trained to."
-        )
+    trained_to = animals.bundle.trusted("mean_log2_rpm")[names]
     human = means[mature[names].astype(str)].set_axis(names, axis=1)
     apart = human - human.mean()
     sides = {
         "measured": animals.mirna[:, names].to_df().mean() - human.mean(),
-        "predicted": predicted[:, names].to_df().mean() - animals.bundle.trust.loc[names, "mean_log2_rpm"],
+        "predicted": predicted[:, names].to_df().mean() - trained_to,
     }
     rows = []
     for side, values in sides.items():

@@ -6,7 +6,7 @@ so that what such numbers are worth is seen beside measured miRNA, and not guess
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from sicmir.donors import effect_agreement
 from sicmir.donors.bootstrap import cluster_draws, cluster_members
 from sicmir.donors.mirna_findings import describe
 from sicmir.errors import PanelError, ParameterError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 
 MIN_COVERAGE = 0.5
@@ -179,7 +180,7 @@ def by_cell_types(
     few: np.ndarray,
     above_floor: float,
     min_grade: str = "B",
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     n_draws: int = 5,
     n_resamples: int = 200,
     seed: int = 0,
@@ -210,7 +211,7 @@ def by_cell_types(
         cell types; ``spearman`` (median over pairs) with ``lower`` and ``upper``, 95 % limits over clusters
         drawn anew, for these cell types; without limits for :data:`RANDOM`, which has draws.
     """
-    counted = mirna.var_names[trust.at_least(bundle.trust["grade"].reindex(mirna.var_names), min_grade)]
+    counted = mirna.var_names[trust.at_least(bundle.trusted("grade").reindex(mirna.var_names), min_grade)]
     truth, source = mirna.to_df()[counted], mirna.obs["source"]
     members = cluster_members(counted, describe(mirna, "")["cluster"])
     draws = cluster_draws(members, n_resamples, np.random.default_rng(seed))
@@ -235,9 +236,9 @@ def by_samples(
     bundle: Bundle,
     few: np.ndarray,
     above_floor: float,
-    contrast: dict[str, str],
+    contrast: Mapping[str, Any],
     min_grade: str = "B",
-    transform: str = "auto",
+    transform: TransformChoice = "auto",
     n_draws: int = 5,
     n_resamples: int = 200,
     seed: int = 0,
@@ -258,7 +259,9 @@ def by_samples(
     DataFrame
         As of :func:`by_cell_types`, without ``n_pairs``.
     """
-    counted = measured.var_names[trust.at_least(bundle.trust["grade"].reindex(measured.var_names), min_grade)]
+    counted = measured.var_names[
+        trust.at_least(bundle.trusted("grade").reindex(measured.var_names), min_grade)
+    ]
     rows, clusters = [], describe(measured, "")["cluster"]
     for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
         found = outspoken(table, bundle, transform, min_coverage=0)

@@ -126,9 +126,7 @@ def load_cells(
         cells.obs["condition"] = np.where(cells.obs["donor"].isin(tumours), "tumour", "normal")
         cells.obs["planted"] = cells.obs["cell_type"]
         return cells
-    found = data.load(dataset)
-    if not isinstance(found, ad.AnnData):
-        raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
+    found = data.load_table(dataset)
     if dataset == AUTO:
         named = found.obs_names.to_series().replace(_TUMOURS | _TYPES)
         found.obs["cell_type"] = named.str.replace("_", " ").to_numpy()

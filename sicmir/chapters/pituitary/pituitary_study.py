@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sicmir.chapters.pancreas import tumour_study
 from sicmir.chapters.pituitary import low_coverage, pituitary_sets
 from sicmir.chapters.pituitary.pituitary_sets import Animals
 from sicmir.errors import ParameterError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.matrices.units import recognise
 from sicmir.model import Bundle
 from sicmir.pseudobulk import pseudobulk
@@ -79,11 +81,11 @@ def profiles(cells: AnnData, min_cells: int = 10, layer: str = "") -> AnnData:
         return cells
     several = cells.obs.groupby("donor", observed=True)["condition"].nunique().max() > 1
     by = ("donor", "condition", "cell_type") if several else ("donor", "cell_type")
-    mode = "sum" if recognise(cells, layer=layer).units == "counts" else "mean"
+    mode: Literal["sum", "mean"] = "sum" if recognise(cells, layer=layer).units == "counts" else "mean"
     return pseudobulk(cells, by, layer=layer, min_cells=min_cells, mode=mode)
 
 
-def predict(pools: AnnData, bundle: Bundle, transform: str = "auto") -> tuple[AnnData, AnnData]:
+def predict(pools: AnnData, bundle: Bundle, transform: TransformChoice = "auto") -> tuple[AnnData, AnnData]:
     """Predict profiles (:func:`sicmir.chapters.pituitary.low_coverage.abstaining`).
 
     Returns
@@ -243,7 +245,7 @@ def literature(
 
 
 def effects(
-    animals: Animals, predicted: AnnData, contrast: Mapping[str, str], fdr: float, min_grade: str
+    animals: Animals, predicted: AnnData, contrast: Mapping[str, Any], fdr: float, min_grade: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Differences between animals, tested as measured and as predicted, the other label as a covariate.
 

@@ -8,6 +8,7 @@ only the order of genes within a line is read (transform ``rank``), and only dif
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anndata as ad
@@ -23,6 +24,7 @@ from sicmir.data.manifest import load_manifest
 from sicmir.data.parsed import source_table
 from sicmir.data.rda import read_objects
 from sicmir.errors import DataError, UnreachableError
+from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 from sicmir.prediction import predict
 
@@ -142,7 +144,11 @@ def load_lines(bundle: Bundle, lines: str = "auto", seed: int = 0) -> list[Lines
         Of toy data.
     """
     found = []
-    for name, load, transform in (("NCI-60", load_nci60, "rank"), ("PSCSR", load_pscsr, "auto")):
+    sources: dict[str, tuple[Callable, TransformChoice]] = {
+        "NCI-60": (load_nci60, "rank"),
+        "PSCSR": (load_pscsr, "auto"),
+    }
+    for name, (load, transform) in sources.items():
         if lines == "toy" or bundle.level != "stem-loop":
             break
         try:

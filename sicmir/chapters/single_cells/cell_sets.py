@@ -136,9 +136,7 @@ def load_cells(
         return toy_cells(seed).cells.copy()
     if dataset == AUTO:
         return cell_references.brain_cells()
-    found = data.load(dataset)
-    if not isinstance(found, ad.AnnData):
-        raise DataError(f"{dataset} holds several tables; expected one of cells × genes with labels.")
+    found = data.load_table(dataset)
     return labelled(found, {"cell_type": cell_type_key, "donor": donor_key})
 
 

@@ -46,7 +46,7 @@ def predictions(reference: Reference) -> dict[str, AnnData]:
 
 def within(reference: Reference, predicted: Mapping[str, AnnData]) -> pd.DataFrame:
     """Agreement within each cell type: rows (transform, cell type), see :func:`within_types`."""
-    measured, mean = reference.mirna.to_df(), reference.bundle.trust["mean_log2_rpm"]
+    measured, mean = reference.mirna.to_df(), reference.bundle.trusted("mean_log2_rpm")
     tables = {
         name: cell_validation.within_types(measured, one.to_df(), mean) for name, one in predicted.items()
     }

@@ -7,9 +7,10 @@ and the best of all cut-offs taken at its face value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ N_MIRNAS = 20
 N_CUT = 4
 """miRNAs of each cohort whose cut is sought: one search takes as long as 20 Cox models."""
 
-_CONTRAST = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
+_CONTRAST: Mapping[str, Any] = {"condition_key": "condition", "case": "tumour", "reference": "normal"}
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def pseudo_replication(
 
 
 def _study(
-    n_donors: int, effect: float, seed: int, arms: toy_cells.Arms = "unpaired", **options: float
+    n_donors: int, effect: float, seed: int, arms: toy_cells.Arms = "unpaired", **options: Any
 ) -> tuple[AnnData, np.ndarray]:
     """One cell type under two conditions, and which miRNAs differ."""
     changed = N_MIRNAS // 2 if effect else 0
@@ -202,9 +203,14 @@ def _conditions(
     def p_values(n_donors: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         adata, planted = _study(n_donors, effect, seed, arms, batch_sd=batch_sd)
         adata = _uneven(adata, seed) if uneven else adata
-        options = {"paired": "mixed"} if arms == "mixed" else {}
         try:
-            found = stats.differential(adata, **_CONTRAST, **options, covariates=covariates, trend=trend)
+            found = stats.differential(
+                adata,
+                **_CONTRAST,
+                paired="mixed" if arms == "mixed" else "auto",
+                covariates=covariates,
+                trend=trend,
+            )
         except DataError:
             # Few donors: by chance all of one condition are in one batch, which is refused.
             return np.full(N_MIRNAS, np.nan), planted

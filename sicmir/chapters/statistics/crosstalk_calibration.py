@@ -236,7 +236,7 @@ def term_ablation(
         If an option is out of range.
     """
     _check(n_seeds, 2, seed)
-    choices = {"all": TERMS}
+    choices: dict[str, tuple[str, ...]] = {"all": TERMS}
     choices |= {f"without {term}": tuple(name for name in TERMS if name != term) for term in TERMS}
     choices |= {f"only {term}": (term,) for term in TERMS}
     draws = []
