@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,17 @@ def mirnaseq_frame(barcodes, names=STEM_LOOPS, seed=1):
     frame.insert(0, "miRNA_ID", pd.Categorical(list(KINDS) * len(barcodes)))
     frame.insert(0, "machine", "Illumina HiSeq 2000")
     return frame, rpm
+
+
+def r_sparse(matrix, rows, columns):
+    """A sparse matrix as ``sicmir.data.rda.read_objects`` gives one of R."""
+    return SimpleNamespace(
+        x=matrix.data,
+        i=matrix.indices,
+        p=matrix.indptr,
+        Dim=np.array(matrix.shape),
+        Dimnames=[np.array(rows), np.array(columns)],
+    )
 
 
 def write_rda(path, **objects):

@@ -5,8 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from run_notebook import run_notebook
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
@@ -26,17 +25,6 @@ from sicmir.vesicles import crosstalk, ev, ev_controls
 
 NOTEBOOK = paths.project() / "notebooks" / "33_glioblastoma.ipynb"
 KEYS = ["sender", "receiver", "mirna"]
-
-
-def run_page(parameters):
-    """Names that the page leaves behind."""
-    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
-    page: dict = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
-            plt.close("all")
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -427,13 +415,14 @@ def test_the_synthetic_check_calls_what_was_planted_and_nothing_else():
 
 
 def test_the_page_on_toy_finds_what_was_planted(tmp_path):
-    page = run_page(
+    page = run_notebook(
+        NOTEBOOK,
         {
             "dataset": "toy",
             "n_permutations": 499,
             "n_resamples": 100,
             "out_dir": str(tmp_path / "results"),
-        }
+        },
     )
     planted = glioma_headline.planted(page["pools"], page["result"].table).set_index("figure")["value"]
     assert planted["AUROC of the score"] > 0.95
@@ -463,7 +452,8 @@ def test_a_page_of_another_data_set_by_parameters_alone(tmp_path):
     model.save(tmp_path / "model")
     good = model.trust.index[model.trust["grade"].astype(str).isin(["A", "B"])]
     pd.DataFrame({"mirna": good[::2]}).to_csv(tmp_path / "known.csv", index=False)
-    page = run_page(
+    page = run_notebook(
+        NOTEBOOK,
         {
             "dataset": str(tmp_path / "mine.h5ad"),
             "cell_type_key": "kind",
@@ -477,7 +467,7 @@ def test_a_page_of_another_data_set_by_parameters_alone(tmp_path):
             "n_permutations": 199,
             "n_resamples": 100,
             "out_dir": str(tmp_path / "results"),
-        }
+        },
     )
     assert next(iter(page["studies"].values())).uns["sicmir"]["dataset"] == "mine.h5ad"
     assert page["result"].table["p"].notna().any()  # four donors

@@ -1,12 +1,11 @@
 """Readers of single cells of gliomas as R packages ship them."""
 
 import gzip
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from data_files import write_rda
+from data_files import r_sparse, write_rda
 from scipy import sparse
 
 from sicmir.data import gliomas, load, read
@@ -16,13 +15,7 @@ from sicmir.matrices.units import recognise
 
 def test_a_sparse_matrix_that_is_no_counts(tmp_path, monkeypatch):
     values = sparse.csc_matrix(np.array([[1.5, 0, 2], [0, 3.25, 0]]))
-    matrix = SimpleNamespace(
-        x=values.data,
-        i=values.indices,
-        p=values.indptr,
-        Dim=np.array(values.shape),
-        Dimnames=[np.array(["A2M", "AAAS"]), np.array(["c1", "c2", "c3"])],
-    )
+    matrix = r_sparse(values, ["A2M", "AAAS"], ["c1", "c2", "c3"])
     monkeypatch.setattr(gliomas, "read_objects", lambda path: {"M": matrix})
     (tmp_path / "x.rda").touch()
     found = read(tmp_path / "x.rda", "sparse_cells", units="log2(TPM/10 + 1)", obs={"donor": "P1"})

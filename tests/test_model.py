@@ -142,6 +142,15 @@ def test_a_trust_table_of_other_mirnas_is_refused(bundle, trust):
             replace(bundle, trust=wrong)
 
 
+def test_what_the_trust_table_does_not_say_is_named(bundle, trust):
+    column = trust.columns[0]
+    assert bundle.trusted(column).equals(trust[column])
+    with pytest.raises(BundleError, match=f"'mean_log2_rpm'.*it has {column}"):
+        replace(bundle, trust=trust[[column]]).trusted("mean_log2_rpm")
+    with pytest.raises(BundleError, match="'half_width'.*it has no trust table"):
+        replace(bundle, trust=None).trusted("half_width")
+
+
 def test_an_altered_or_missing_trust_table_is_refused(bundle, tmp_path):
     path = bundle.save(tmp_path / "a") / "trust.csv"
     path.write_text(path.read_text().replace("A,True", "B,True"))

@@ -8,8 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from run_notebook import run_notebook
 
 import sicmir
 from sicmir import data, paths
@@ -300,12 +299,7 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
         "n_resamples": 20,
         "out_dir": str(tmp_path / "results"),
     }
-    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
-    page: dict = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
-            plt.close("all")
+    page = run_notebook(NOTEBOOK, parameters)
     assert page["cells"].uns["sicmir"]["dataset"] == "mine.h5ad"
     assert page["asked"] == "type B"
     figures = page["figures"]

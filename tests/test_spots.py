@@ -1,11 +1,9 @@
 """Readers of spatial transcriptomes as R packages ship them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
-from data_files import write_rda
+from data_files import r_sparse, write_rda
 from scipy import sparse
 
 from sicmir.data import read, spots
@@ -14,13 +12,7 @@ from sicmir.errors import DataError, ReadError, UnreachableError
 
 def test_counts_of_a_sparse_matrix(tmp_path, monkeypatch):
     counts = sparse.csc_matrix(np.array([[1.0, 0, 2], [0, 3, 0]]))
-    matrix = SimpleNamespace(
-        x=counts.data,
-        i=counts.indices,
-        p=counts.indptr,
-        Dim=np.array(counts.shape),
-        Dimnames=[np.array(["HLA.DRA", "KRT8"]), np.array(["1x1", "1x2", "2x1"])],
-    )
+    matrix = r_sparse(counts, ["HLA.DRA", "KRT8"], ["1x1", "1x2", "2x1"])
     monkeypatch.setattr(spots, "read_objects", lambda path: {"spatial_count": matrix})
     (tmp_path / "x.RData").touch()
     found = read(tmp_path / "x.RData", "rda_counts")

@@ -7,8 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from run_notebook import run_notebook
 from sklearn.metrics import adjusted_rand_score
 
 from sicmir import data, paths, stats
@@ -154,6 +153,12 @@ def test_spots_of_a_file(tmp_path):
         tumour_sets.load_spots(tumour_sets.toy_model(0), str(tmp_path / "spots.h5ad"))
 
 
+def test_a_data_set_of_several_tables_holds_no_spots(monkeypatch):
+    monkeypatch.setattr("sicmir.data.catalogue.load", lambda dataset: {"a": None, "b": None})
+    with pytest.raises(DataError, match="hcc holds several tables; expected one of spots × genes"):
+        tumour_sets.load_spots(tumour_sets.toy_model(0), "hcc")
+
+
 def test_what_the_page_quotes_is_in_its_tables(toy, predicted):
     """Every figure again, from tables in which no two of them are alike."""
     pools = predicted[0].copy()
@@ -234,13 +239,7 @@ def run_page(folder, monkeypatch, cells, obs, model, **parameters):
         "model": str(folder / "model"),
         "out_dir": str(folder / "results"),
     }
-    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), parameters)
-    page: dict = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, str(NOTEBOOK), "exec"), page)
-            plt.close("all")
-    return page
+    return run_notebook(NOTEBOOK, parameters)
 
 
 def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path, monkeypatch):

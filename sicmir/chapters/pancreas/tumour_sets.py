@@ -14,9 +14,8 @@ from sicmir import data, paths
 from sicmir.cells import cell_references, cell_types
 from sicmir.cells.cell_annotation import PANCREAS
 from sicmir.chapters.single_cells import cell_sets
-from sicmir.data.fallback import or_toy
 from sicmir.errors import DataError
-from sicmir.model import Bundle, load_model
+from sicmir.model import Bundle
 from sicmir.networks import targets
 from sicmir.synthetic import toy_counts
 
@@ -85,26 +84,25 @@ def load_cells(
     ManifestError, FetchError, ReadError
         As :func:`sicmir.data.load`.
     """
-    dataset = str(dataset)
-    if dataset == "auto":
-        return or_toy(lambda: load_cells(AUTO), lambda: load_cells("toy", seed=seed))
-    if dataset == "toy":
+
+    def measured() -> ad.AnnData:
+        return cell_references.join_samples(cell_references.pancreatic_samples())
+
+    def toy() -> ad.AnnData:
         cells = toy_tumours(seed).cells.copy()
         primary = [f"TOY-{i + 1:04d}" for i in range(_N_PRIMARY)]
         cells.obs["condition"] = np.where(cells.obs["donor"].isin(primary), "primary", "metastasis")
         cells.obs = cells.obs.rename(columns={"cell_type": "planted"})
         return cells
-    if dataset == AUTO:
-        return cell_references.join_samples(cell_references.pancreatic_samples())
-    found = data.load_table(dataset)
+
     columns = {"donor": donor_key, "condition": condition_key}
-    return cell_sets.labelled(found, columns | ({"cell_type": cell_type_key} if cell_type_key else {}))
+    columns |= {"cell_type": cell_type_key} if cell_type_key else {}
+    return cell_sets.cells_by_name(dataset, AUTO, measured, toy, columns)
 
 
 def model_for(cells: ad.AnnData, model: str | Path = "default", seed: int = 0) -> Bundle:
-    """The model that was asked for; of toy cells, in place of the default, one that knows toy genes."""
-    toy = cells.uns["sicmir"]["dataset"] == "toy"
-    return toy_model(seed) if toy and model == "default" else load_model(model)
+    """As :func:`sicmir.chapters.single_cells.cell_sets.model_for`, with the toy model of this chapter."""
+    return cell_sets.model_for(cells, model, seed, toy_model)
 
 
 def markers_for(cells: ad.AnnData, seed: int = 0) -> Mapping[str, tuple[str, ...]]:

@@ -211,21 +211,21 @@ def by_cell_types(
         cell types; ``spearman`` (median over pairs) with ``lower`` and ``upper``, 95 % limits over clusters
         drawn anew, for these cell types; without limits for :data:`RANDOM`, which has draws.
     """
-    counted = mirna.var_names[trust.at_least(bundle.trusted("grade").reindex(mirna.var_names), min_grade)]
+    counted = _counted(mirna, bundle, min_grade)
     truth, source = mirna.to_df()[counted], mirna.obs["source"]
     members = cluster_members(counted, describe(mirna, "")["cluster"])
     draws = cluster_draws(members, n_resamples, np.random.default_rng(seed))
     rows = []
-    for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
-        found = outspoken(table, bundle, transform, min_coverage=0)
-        guess = found.to_df()[counted]
+    for table in variants(mrna, few, above_floor, n_draws, seed):
+        facts, found = _predicted(*table, bundle, transform, counted)
+        guess = found.to_df()
         medians = []
-        for columns in (slice(None), *(() if name == RANDOM else draws)):
+        for columns in (slice(None), *(() if facts["genes"] == RANDOM else draws)):
             pair = (_columns(truth, columns), _columns(guess, columns))
             between = cell_agreement.between_cell_types(*pair, source)
             medians.append(between["spearman"].median())
-        row = _facts(name, draw, table, found) | {"n_mirnas": len(counted), "n_pairs": len(between)}
-        limits = np.nanpercentile(medians[1:], [2.5, 97.5]) if name != RANDOM else (np.nan, np.nan)
+        limits = np.nanpercentile(medians[1:], [2.5, 97.5]) if len(medians) > 1 else (np.nan, np.nan)
+        row = facts | {"n_pairs": len(between)}
         rows.append(row | dict(zip(("spearman", "lower", "upper"), (medians[0], *limits), strict=True)))
     return pd.DataFrame(rows)
 
@@ -259,13 +259,11 @@ def by_samples(
     DataFrame
         As of :func:`by_cell_types`, without ``n_pairs``.
     """
-    counted = measured.var_names[
-        trust.at_least(bundle.trusted("grade").reindex(measured.var_names), min_grade)
-    ]
+    counted = _counted(measured, bundle, min_grade)
     rows, clusters = [], describe(measured, "")["cluster"]
-    for name, draw, table in variants(mrna, few, above_floor, n_draws, seed):
-        found = outspoken(table, bundle, transform, min_coverage=0)
-        guess = AnnData(found[:, counted].X, obs=measured.obs, var=found[:, counted].var)
+    for table in variants(mrna, few, above_floor, n_draws, seed):
+        facts, found = _predicted(*table, bundle, transform, counted)
+        guess = AnnData(found.X, obs=measured.obs, var=found.var)
         drawn = effect_agreement.bootstrap(
             measured,
             guess,
@@ -277,7 +275,7 @@ def by_samples(
             clusters=clusters,
         ).loc["effect_spearman"]
         limits = {"spearman": drawn["value"], "lower": drawn["lower"], "upper": drawn["upper"]}
-        rows.append(_facts(name, draw, table, found) | {"n_mirnas": len(counted)} | limits)
+        rows.append(facts | limits)
     return pd.DataFrame(rows)
 
 
@@ -296,12 +294,25 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return found.astype(dict.fromkeys(whole, int)).reset_index()
 
 
-def _facts(name: str, draw: int, table: AnnData, found: AnnData) -> dict[str, float | str]:
+def _counted(mirna: AnnData, bundle: Bundle, min_grade: str) -> pd.Index:
+    return mirna.var_names[trust.at_least(bundle.trusted("grade").reindex(mirna.var_names), min_grade)]
+
+
+def _predicted(
+    name: str, draw: int, table: AnnData, bundle: Bundle, transform: TransformChoice, counted: pd.Index
+) -> tuple[dict[str, float | str], AnnData]:
+    """What is known of the prediction of a variant, and the miRNAs that are counted."""
+    found = outspoken(table, bundle, transform, min_coverage=0)
     scores = found.obs["domain_score"].dropna() if "domain_score" in found.obs else []
-    score = np.median(scores) if len(scores) else np.nan
-    n_genes = int(np.median(np.isfinite(table.X).sum(axis=1)))
-    abstained = found.obs["abstained"].mean()
-    return {"genes": name, "draw": draw, "n_genes": n_genes, "abstained": abstained, "domain_score": score}
+    facts = {
+        "genes": name,
+        "draw": draw,
+        "n_genes": int(np.median(np.isfinite(table.X).sum(axis=1))),
+        "abstained": found.obs["abstained"].mean(),
+        "domain_score": np.median(scores) if len(scores) else np.nan,
+        "n_mirnas": len(counted),
+    }
+    return facts, found[:, counted]
 
 
 def _masked(mrna: AnnData, keep: np.ndarray) -> AnnData:

@@ -99,42 +99,29 @@ def load_cells(
     dataset
         Path of a file of cells × genes; ``"pituitary"``; ``"toy"``; or ``"auto"``: ``pituitary``, and toy
         data with a warning where it cannot be reached.
-    cell_type_key, donor_key, condition_key
-        Columns of ``obs`` of a file. Without ``cell_type_key``, cells are to be named by markers; without
-        donors or conditions, all cells are of one.
-    seed
-        Of toy data.
-
-    Returns
-    -------
-    AnnData
-        ``obs`` has ``donor`` and ``condition``, and ``cell_type`` where it was given.
-
-    Raises
-    ------
-    DataError
-        If a column is not there, or no cell has all labels.
-    ManifestError, FetchError, ReadError
-        As :func:`sicmir.data.load`.
+    cell_type_key, donor_key, condition_key, seed
+        As for :func:`sicmir.chapters.pancreas.tumour_sets.load_cells`, which says as well what is returned
+        and raised.
     """
-    dataset = str(dataset)
-    if dataset == "auto":
-        return or_toy(lambda: load_cells(AUTO), lambda: load_cells("toy", seed=seed))
-    if dataset == "toy":
-        cells = tumour_sets.toy_tumours(seed).cells.copy()
-        tumours = [f"TOY-{i + 1:04d}" for i in range(_N_TUMOURS)]
-        cells.obs["condition"] = np.where(cells.obs["donor"].isin(tumours), "tumour", "normal")
-        cells.obs["planted"] = cells.obs["cell_type"]
-        return cells
-    found = data.load_table(dataset)
-    if dataset == AUTO:
+
+    def measured() -> ad.AnnData:
+        found = data.load_table(AUTO)
         named = found.obs_names.to_series().replace(_TUMOURS | _TYPES)
         found.obs["cell_type"] = named.str.replace("_", " ").to_numpy()
         found.obs["donor"], found.obs["condition"] = SIGNATURE, "tumour"
         found.obs_names = found.obs["cell_type"].to_numpy()
         return found
+
+    def toy() -> ad.AnnData:
+        cells = tumour_sets.toy_tumours(seed).cells.copy()
+        tumours = [f"TOY-{i + 1:04d}" for i in range(_N_TUMOURS)]
+        cells.obs["condition"] = np.where(cells.obs["donor"].isin(tumours), "tumour", "normal")
+        cells.obs["planted"] = cells.obs["cell_type"]
+        return cells
+
     columns = {"donor": donor_key, "condition": condition_key}
-    return cell_sets.labelled(found, columns | ({"cell_type": cell_type_key} if cell_type_key else {}))
+    columns |= {"cell_type": cell_type_key} if cell_type_key else {}
+    return cell_sets.cells_by_name(dataset, AUTO, measured, toy, columns)
 
 
 def markers_for(cells: ad.AnnData, seed: int = 0) -> Mapping[str, tuple[str, ...]]:

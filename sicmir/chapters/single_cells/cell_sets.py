@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,21 +129,60 @@ def load_cells(
     ManifestError, FetchError, ReadError
         As :func:`sicmir.data.load`.
     """
+    return cells_by_name(
+        dataset,
+        AUTO,
+        cell_references.brain_cells,
+        lambda: toy_cells(seed).cells.copy(),
+        {"cell_type": cell_type_key, "donor": donor_key},
+    )
+
+
+def cells_by_name(
+    dataset: str | Path,
+    auto: str,
+    measured: Callable[[], ad.AnnData],
+    toy: Callable[[], ad.AnnData],
+    columns: Mapping[str, str],
+) -> ad.AnnData:
+    """Cells of a chapter, or of a file.
+
+    Parameters
+    ----------
+    dataset
+        ``"auto"``: what ``measured`` gives, or ``toy`` with a warning where it cannot be reached; ``"toy"``;
+        the name ``auto``; or what :func:`sicmir.data.load` reads.
+    auto, measured
+        Name of the chapter's own cells, and how to get them.
+    toy
+        How to get toy cells.
+    columns
+        As for :func:`labelled`; of other data sets than the chapter's.
+
+    Raises
+    ------
+    DataError
+        As :func:`labelled`, or if a data set holds several tables.
+    """
     dataset = str(dataset)
     if dataset == "auto":
-        return or_toy(lambda: load_cells(AUTO), lambda: load_cells("toy", seed=seed))
+        return or_toy(measured, toy)
     if dataset == "toy":
-        return toy_cells(seed).cells.copy()
-    if dataset == AUTO:
-        return cell_references.brain_cells()
-    found = data.load_table(dataset)
-    return labelled(found, {"cell_type": cell_type_key, "donor": donor_key})
+        return toy()
+    if dataset == auto:
+        return measured()
+    return labelled(data.load_table(dataset), columns)
 
 
-def model_for(cells: ad.AnnData, model: str | Path = "default", seed: int = 0) -> Bundle:
+def model_for(
+    cells: ad.AnnData,
+    model: str | Path = "default",
+    seed: int = 0,
+    toy: Callable[[int], Bundle] = toy_model,
+) -> Bundle:
     """The model that was asked for; of toy cells, in place of the default, one that knows toy genes."""
-    toy = cells.uns["sicmir"]["dataset"] == "toy"
-    return toy_model(seed) if toy and model == "default" else load_model(model)
+    known = cells.uns["sicmir"]["dataset"] == "toy" and model == "default"
+    return toy(seed) if known else load_model(model)
 
 
 def load_reference(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> Reference:
