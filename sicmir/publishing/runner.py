@@ -26,6 +26,7 @@ from sicmir import paths
 from sicmir.errors import PageError, ParameterError
 from sicmir.publishing import pages
 from sicmir.publishing.pages import Value
+from sicmir.publishing.plain_text import make_plain
 from sicmir.publishing.report import versions
 from sicmir.publishing.scrub import scrub, scrub_text
 from sicmir.publishing.stamp import Run, data_used, stamp
@@ -40,6 +41,9 @@ class _ThisInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         own = get_kernel_dict(["--log-level=50"])  # the kernel's own log would break the progress bar
         env = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        # Libraries that import tqdm.auto in a kernel ask for ipywidgets, which a page cannot show.
+        own_filters = os.environ.get("PYTHONWARNINGS")
+        env["PYTHONWARNINGS"] = ",".join(filter(None, [own_filters, "ignore:IProgress not found"]))
         # Matrices of a page are small: more threads wait for each other more than they compute.
         env["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or "1"
         return KernelSpec(**own, env=env)
@@ -139,6 +143,8 @@ def run_page(
     datasets, data = data_used(executed)
     run = replace(run, seconds=_since(start), datasets=datasets, data=data, path=str(target))
     stamp(executed, run, known, entry.notebook)
+    if out is not None:  # the book's builder will not see it
+        make_plain(executed, root / "book" / "references.bib")
     scrub(executed, root)
     with paths.replacing(target) as part:
         nbformat.write(executed, part)
