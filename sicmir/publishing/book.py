@@ -90,8 +90,14 @@ def build(
     try:
         with FileLock(book / "_build" / ".lock", timeout=0):
             state = reachable() if data_state is None else data_state
-            options = {"profile": profile, "root": root, "data_state": state, "force": force}
-            attempt = partial(_attempt, **options, progress=progress and jobs == 1)
+            attempt = partial(
+                _attempt,
+                profile=profile,
+                root=root,
+                data_state=state,
+                force=force,
+                progress=progress and jobs == 1,
+            )
             runs, failures = _told(zip(pages, _each(attempt, pages, jobs), strict=True), root, progress)
             generated = book / "generated"
             generated.mkdir(exist_ok=True)
