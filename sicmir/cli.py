@@ -105,7 +105,7 @@ def import_published(
 ) -> None:
     """Turn the published network into a model bundle. Nothing in its file is executed."""
     from sicmir.benchmark import published
-    from sicmir.model import check_free
+    from sicmir.learning.bundle_files import check_free
 
     check_free(out)
     published.import_published(weights, order).save(out)

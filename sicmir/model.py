@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,38 +11,32 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
 from sicmir.errors import BundleError
 from sicmir.learning import arrays
+from sicmir.learning.bundle_files import (
+    DESCRIPTION,
+    FORMAT,
+    TRUST,
+    WEIGHTS,
+    check_free,
+    content_hash,
+    identity_of,
+    read_checked,
+    read_description,
+    replacing_folder,
+    trust_from_csv,
+)
 from sicmir.learning.predictors import Predictor, predictor_class
 
-FORMAT = 2
-WEIGHTS, DESCRIPTION, TRUST = "weights.safetensors", "model.json", "trust.csv"
 SHIPPED = Path(__file__).parent / "weights" / "default"
 """Folder of the bundle that comes with the package."""
 
 # What a bundle may hold beside its predictor; a module is imported when a bundle has such a part.
 _PARTS = {"domain": ("sicmir.learning.domain", "Domain"), "rescale": ("sicmir.learning.rescale", "Rescale")}
-
-
-def check_free(folder: str | Path, overwrite: bool = False) -> None:
-    """Make sure that a bundle may be written to a folder, before work is spent on it.
-
-    Raises
-    ------
-    BundleError
-        If the folder holds a bundle and ``overwrite`` is false, or holds anything else.
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / DESCRIPTION).is_file():
-            raise BundleError(f"{folder} is not an empty folder; choose another one for the bundle.")
-        if not overwrite:
-            raise BundleError(f"{folder} already holds a bundle; choose another folder or remove it.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +97,7 @@ class Bundle:
     @property
     def content_sha256(self) -> str:
         """SHA-256 of all that a prediction depends on: weights, units, trust table with its widths, card."""
-        return _content_hash(self._description(self._trust_csv()) | {"weights_sha256": self.weights_sha256})
+        return content_hash(self._description(self._trust_csv()) | {"weights_sha256": self.weights_sha256})
 
     def trusted(self, column: str) -> pd.Series:
         """One column of the trust table, by miRNA.
@@ -201,12 +193,10 @@ class Bundle:
         description = self._description(trust)
         weights = self._weights()
         description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-        description["content_sha256"] = _content_hash(description)
+        description["content_sha256"] = content_hash(description)
         text = json.dumps(description, indent=1, sort_keys=True) + "\n"
 
-        part = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
-        part.mkdir(parents=True)
-        try:
+        with replacing_folder(folder) as part:
             # save_file would make a file that nobody else may read.
             (part / WEIGHTS).write_bytes(weights)
             if trust is not None:
@@ -214,15 +204,6 @@ class Bundle:
             for name, table in tables.items():
                 table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
             (part / DESCRIPTION).write_text(text)
-            if folder.exists():
-                old = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.old")
-                folder.replace(old)
-                part.replace(folder)
-                shutil.rmtree(old)
-            else:
-                part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
         return folder
 
     def _trust_csv(self) -> bytes | None:
@@ -234,7 +215,7 @@ class Bundle:
         parts = {"predictor": self.predictor} | {name: getattr(self, name) for name in _PARTS}
         states = {group: part.state() for group, part in parts.items() if part is not None}
         content = {f"{group}.{key}": array for group, state in states.items() for key, array in state.items()}
-        return arrays.to_bytes(content, _identity(self._description(None)))
+        return arrays.to_bytes(content, identity_of(self._description(None)))
 
     def _description(self, trust: bytes | None) -> dict[str, Any]:
         return {
@@ -278,10 +259,10 @@ def load_model(folder: str | Path = "default") -> Bundle:
                 "bundle; `sicmir train DATASET --out FOLDER` makes one. A folder called default is ./default."
             )
     folder = Path(folder)
-    description = _read_description(folder)
-    _read_checked(folder / WEIGHTS, description["weights_sha256"])
+    description = read_description(folder)
+    read_checked(folder / WEIGHTS, description["weights_sha256"])
     found, identity = arrays.read(folder / WEIGHTS)
-    if identity != _identity(description):
+    if identity != identity_of(description):
         raise BundleError(
             f"{folder}: {DESCRIPTION} and {WEIGHTS} are not of one model: their predictor, genes or miRNAs "
             "differ. The two files come from different bundles; copy the whole bundle again."
@@ -299,68 +280,10 @@ def _assemble(folder: Path, description: dict[str, Any], groups: dict[str, dict[
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from error
     if description["trust_sha256"] is not None:
-        trust = _trust_from_csv(_read_checked(folder / TRUST, description["trust_sha256"]))
+        trust = trust_from_csv(read_checked(folder / TRUST, description["trust_sha256"]))
     return Bundle(
         predictor=predictor,
         **{key: description[key] for key in ("genes", "mirnas", "level", "units", "card")},
         trust=trust,
         **parts,
-    )
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise BundleError(f"{folder}: expected a bundle, but {DESCRIPTION} is not there. Check the path.")
-    try:
-        description = json.loads(path.read_text())
-        stated = description.pop("content_sha256")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: truncated or not a model description ({error}).") from error
-    if description.get("format") != FORMAT:
-        raise BundleError(
-            f"{path}: expected bundle format {FORMAT}, found {description.get('format')!r}. "
-            "Use the version of sicmir that wrote it, or train the model again."
-        )
-    if _content_hash(description) != stated:
-        raise BundleError(
-            f"{path}: its content does not match its own checksum; it was altered after saving."
-        )
-    return description
-
-
-def _read_checked(path: Path, stated: str) -> bytes:
-    if not path.is_file():
-        raise BundleError(
-            f"{path.parent}: expected {path.name}, which is not there. Copy the whole bundle again."
-        )
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != stated:
-        raise BundleError(
-            f"{path}: expected SHA-256 {stated}, found {found}. The file is truncated "
-            "or was altered; copy or train the bundle again."
-        )
-    return content
-
-
-def _identity(description: dict[str, Any]) -> dict[str, Any]:
-    """What the weights file says of itself, so that it cannot pass for that of another bundle."""
-    names = {key: hashlib.sha256("\n".join(description[key]).encode()) for key in ("genes", "mirnas")}
-    return {"predictor": description["predictor"]} | {f"{k}_sha256": v.hexdigest() for k, v in names.items()}
-
-
-def _content_hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _trust_from_csv(content: bytes) -> pd.DataFrame:
-    # Only what is empty is missing: a text may well be "NA".
-    return pd.read_csv(
-        io.BytesIO(content),
-        index_col="mirna",
-        dtype={"mirna": str},
-        keep_default_na=False,
-        na_values=[""],
-        float_precision="round_trip",
     )

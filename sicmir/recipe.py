@@ -16,10 +16,11 @@ from sicmir.benchmark.baselines import CONTROLS
 from sicmir.benchmark.evaluation import check_same_samples, detected_names
 from sicmir.errors import ParameterError
 from sicmir.learning import splits
+from sicmir.learning.bundle_files import check_free
 from sicmir.learning.kernel import MaskedKernelRidge
 from sicmir.learning.predictors import NetworkPredictor, Predictor
 from sicmir.learning.training import NetworkRegressor
-from sicmir.model import Bundle, check_free
+from sicmir.model import Bundle
 
 CONTROLS_SHOWN = ("cohort-mean", "ridge")
 METHODS: dict[str, type[NetworkRegressor | MaskedKernelRidge]] = {

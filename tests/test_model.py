@@ -14,6 +14,7 @@ import torch
 
 from sicmir import model
 from sicmir.errors import BundleError, DataError
+from sicmir.learning import bundle_files
 from sicmir.learning.architecture import SicmirNetwork
 from sicmir.learning.kernel import MaskedKernelRidge
 from sicmir.learning.predictors import NetworkPredictor
@@ -74,7 +75,7 @@ def rewrite(path, **changes):
     """Change a description and give it the checksum of its new content."""
     description = json.loads(path.read_text()) | changes
     del description["content_sha256"]
-    description["content_sha256"] = model._content_hash(description)
+    description["content_sha256"] = bundle_files.content_hash(description)
     path.write_text(json.dumps(description))
 
 
