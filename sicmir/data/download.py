@@ -31,10 +31,10 @@ THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 class _Encrypted(requests.adapters.HTTPAdapter):
     """What answers for ``http://``, also where a server sends there: it refuses before anything is sent."""
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if urlsplit(request.url or "").hostname not in THIS_MACHINE:
             raise requests.exceptions.InvalidSchema(f"{request.url} is not encrypted; expected https://")
-        return super().send(request, **options)
+        return super().send(request, *args, **options)
 
 
 class NotAvailableError(Exception):
