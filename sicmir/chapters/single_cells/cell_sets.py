@@ -178,11 +178,12 @@ def model_for(
     cells: ad.AnnData,
     model: str | Path = "default",
     seed: int = 0,
-    toy: Callable[[int], Bundle] = toy_model,
+    toy: Callable[[int], Bundle] | None = None,
 ) -> Bundle:
-    """The model that was asked for; of toy cells, in place of the default, one that knows toy genes."""
-    known = cells.uns["sicmir"]["dataset"] == "toy" and model == "default"
-    return toy(seed) if known else load_model(model)
+    """The model that was asked for; of toy cells, in place of the default, ``toy`` or :func:`toy_model`."""
+    if cells.uns["sicmir"]["dataset"] == "toy" and model == "default":
+        return (toy or toy_model)(seed)
+    return load_model(model)
 
 
 def load_reference(bundle: Bundle, dataset: str = "auto", seed: int = 0) -> Reference:
