@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 from sicmir.errors import ParameterError
-
-if TYPE_CHECKING:
-    from click import HelpFormatter
 
 
 class Pairs(TyperCommand):
@@ -37,12 +34,12 @@ class OfPage(Pairs):
 
     _PAGE = "sicmir.page"
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Note the words, one of which may be a page: ``--help`` ends before arguments are told apart."""
         ctx.meta[self._PAGE] = list(args)
         return super().parse_args(ctx, args)
 
-    def format_help(self, ctx: typer.Context, formatter: HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the command, then the parameters."""
         super().format_help(ctx, formatter)
         from sicmir import paths
