@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from sicmir.data.manifest import load_manifest
 from sicmir.errors import DataError
-from sicmir.publishing import report
+from sicmir.publishing import markup, report
 
 NASTY = "<script>alert('1')</script>"
 
@@ -172,5 +172,5 @@ def test_league_has_one_line_a_method_and_one_column_a_scope():
 
 
 def test_a_column_without_a_name_has_no_empty_head():
-    text = report._table(["miRNA", ""], [["miR-21", "x"]])
+    text = markup.table(["miRNA", ""], [["miR-21", "x"]])
     assert '<th scope="col">miRNA</th><td></td>' in text
