@@ -8,7 +8,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lint clean
+.PHONY: help setup book test coverage lint clean
 
 PROFILE ?= ci
 INSTALLER ?= uv
@@ -34,13 +34,16 @@ test: $(READY) ## Run the unit tests, then every notebook at its defaults
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
 	$(BIN)/python -m pytest -n $(JOBS) --nbmake --nbmake-timeout=900 notebooks
 
+coverage: $(READY) ## Run the unit tests, and name the lines of sicmir/ that none of them reaches
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term tests
+
 lint: $(READY) ## Check style, notebooks included, and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean: ## Remove the environment, the built book and the results
-	rm -rf $(VENV) book/_build book/pages book/generated results .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) book/_build book/pages book/generated results .pytest_cache .ruff_cache .mypy_cache .coverage
 
 $(READY): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(f"sicmir needs Python 3.11 or later, found {sys.version.split()[0]}; use make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
