@@ -100,8 +100,9 @@ def predict(
     model
         Folder of a bundle, or the bundle itself; ``"default"`` comes with the package.
     transform
-        As for :func:`predict_block`; for ``"auto"`` see
-        :func:`sicmir.engine.prediction_input.transform_for_units`.
+        How values are brought to the training data: ``frozen`` by library size, ``rank`` by the order of
+        genes within a row, ``cohort`` by z-scores over the rows submitted together. ``"auto"`` takes ``frozen``
+        where the units can be brought to those of the training data, ``rank`` elsewhere.
     by
         Columns of ``obs`` by which cells are pooled first, the pools then predicted. Counts are summed up;
         where there are none, linear values are averaged. For other options of
@@ -129,7 +130,8 @@ def predict(
         - ``X``: predicted log2(RPM+1), or what ``uns`` says; layers ``lower`` and ``upper``: its interval.
         - ``var``: the trust table of the model.
         - ``obs``: that of the input, with ``coverage``, ``domain_score``, ``in_domain`` (left out if the
-          model has no domain) and ``abstained``, see :class:`Block`; columns of these names are replaced.
+          model has no domain) and ``abstained``, true where nothing is predicted; columns of these names are
+          replaced.
         - ``uns["sicmir"]``: what the input says of its origin; ``units`` and ``level`` of the miRNA;
           ``units_record``, the units of the input, where they were found and why; ``model``, with the hash of
           its weights; ``transform`` and ``transform_reason``; ``coverage``, see

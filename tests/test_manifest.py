@@ -1,5 +1,7 @@
 """The manifest: what it accepts, and that errors lead to the line and the key."""
 
+import re
+
 import pytest
 import yaml
 from data_files import dataset, write_manifest
@@ -193,3 +195,41 @@ def test_entries_are_frozen():
 def test_reader_checks_its_arguments(arguments, word):
     with pytest.raises(ParameterError, match=f"rtcga_rnaseq.*{word}"):
         READERS["rtcga_rnaseq"].check(arguments)
+
+
+READS = {
+    r"outcome_sets\.": "tcga-pancan",
+    r"pancreatic_samples\(|load_droplets\(": "pdac",
+    r"load_half_cells\(": "k562",
+    r"brain_cells\b": "brain",
+    r"cell_references\.(?:fantom5|tissue_atlas)\b": "mirna-references",
+    r"targets\.load_targets\(": "targets",
+}
+"""What in the source of a chapter reads which data set."""
+
+
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("12_statistics", ()),
+        ("11_single_cells", ("chapters/single_cells/cell_sets.py",)),
+        ("30_hcc", ("chapters/pairs", "chapters/single_cells/cell_lines.py")),
+        ("31_pdac", ("chapters/pancreas",)),
+        ("33_glioblastoma", ("chapters/glioblastoma",)),
+        ("40_atlas", ("atlas/at_hand.py",)),
+    ],
+)
+def test_a_data_set_names_the_chapters_that_read_it(page, place):
+    package = paths.project() / "sicmir"
+    files = [paths.project() / "notebooks" / f"{page}.ipynb"]
+    for name in place:
+        files += sorted((package / name).glob("*.py")) if (package / name).is_dir() else [package / name]
+    text = "\n".join(path.read_text("utf-8") for path in files)
+    read = {key for pattern, key in READS.items() if re.search(pattern, text)}
+    read |= set(re.findall(r'\b(?:load|fetch|_one_table)\("([a-z0-9-]+)"\)', text))
+    if "sicmir.load_paired(" in text:
+        read.add("tcga-small")
+    known = load_manifest().datasets
+    assert read & set(known)
+    chapter = page.lstrip("0123456789_")
+    assert not {key for key in read & set(known) if chapter not in known[key].used_by}

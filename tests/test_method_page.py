@@ -16,7 +16,7 @@ def test_grades_and_rates_are_those_of_the_package():
     ]
     assert rows == expected
     assert f"({shipping.LEVEL:.0%})".replace("%", " %") in page
-    words = {"outside": ("one in\ntwenty", 1 / 20), "far": ("one in two hundred", 1 / 200)}
+    words = {"outside": ("at most one in\ntwenty", 1 / 20), "far": ("at most one in two hundred", 1 / 200)}
     for level, (text, rate) in words.items():
         assert text in page
         assert domain.RATES[level] == rate

@@ -41,9 +41,8 @@ def load_targets(
     source
         ``"mirtarbase"``: interactions with strong evidence (reporter assay, western blot);
         ``"targetscan"``: conserved sites of TargetScan 7; or the path of a table of your own with the columns
-        ``mirna`` and ``gene``, if wanted ``evidence`` and ``weight`` (see
-        :func:`sicmir.data.target_tables.target_list`). A ``mirna`` may also be a family of TargetScan, such
-        as ``miR-17-5p/20-5p/93-5p``, which stands for all its members.
+        ``mirna`` and ``gene``, if wanted ``evidence`` and ``weight`` (a number above 0). A ``mirna`` may also
+        be a family of TargetScan, such as ``miR-17-5p/20-5p/93-5p``, which stands for all its members.
     strict
         Of miRTarBase, take the support type ``Functional MTI`` alone, and not the weak one.
     outside_panel

@@ -173,7 +173,7 @@ def status_page(pages: Mapping[str, Page], failures: Mapping[str, str], root: Pa
     """Give the Markdown of the status page: per page, when it last ran, on what data, with what result."""
     status = read_status(root)
     rows = [
-        "| Page | Result | Published run | Profile | Data | Seconds | System |",
+        "| Page | Result | Published run | Profile | Data | Run time, s | System |",
         "|---|---|---|---|---|---|---|",
     ]
     broken = []
@@ -194,7 +194,8 @@ def status_page(pages: Mapping[str, Page], failures: Mapping[str, str], root: Pa
     parts = [
         "# Status",
         "What the book was made from. A page is run again when its notebook, its parameters, the package, "
-        "the data manifest or the reachable data change.",
+        "the data manifest or the reachable data change. The profile `ci` has small settings and takes "
+        "minutes, `full` is the whole analysis. Benchmark and Statistics also show stored tables of a full run.",
         "\n".join(rows),
     ]
     if broken:
