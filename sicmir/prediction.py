@@ -101,8 +101,8 @@ def predict(
         Folder of a bundle, or the bundle itself; ``"default"`` comes with the package.
     transform
         How values are brought to the training data: ``frozen`` by library size, ``rank`` by the order of
-        genes within a row, ``cohort`` by z-scores over the rows submitted together. ``"auto"`` takes ``frozen``
-        where the units can be brought to those of the training data, ``rank`` elsewhere.
+        genes within a row, ``cohort`` by z-scores over the rows submitted together. ``"auto"`` takes
+        ``frozen`` where the units can be brought to those of the training data, ``rank`` elsewhere.
     by
         Columns of ``obs`` by which cells are pooled first, the pools then predicted. Counts are summed up;
         where there are none, linear values are averaged. For other options of

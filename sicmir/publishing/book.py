@@ -195,7 +195,8 @@ def status_page(pages: Mapping[str, Page], failures: Mapping[str, str], root: Pa
         "# Status",
         "What the book was made from. A page is run again when its notebook, its parameters, the package, "
         "the data manifest or the reachable data change. The profile `ci` has small settings and takes "
-        "minutes, `full` is the whole analysis. Benchmark and Statistics also show stored tables of a full run.",
+        "minutes, `full` is the whole analysis. Benchmark and Statistics also show stored tables of a full "
+        "run.",
         "\n".join(rows),
     ]
     if broken:
