@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     small_cells.bundle().save(folder / "model")
     for seed, name in enumerate(NAMES):
-        atlas.put(folder / "store", name, seed=seed, model=folder / "model")
+        atlas.put(folder / "store", name, seed=seed)
     return folder
 
 
@@ -51,7 +51,7 @@ def test_the_same_bytes_as_one_by_one_and_a_broken_file_is_named(made, files, wo
     broken.write_bytes((files / "cells-0.h5ad").read_bytes()[:5000])
     listed = entries(files)
     listed.insert(1, {**listed[0], "source": str(broken), "dataset": "bad"})
-    given = {"model": made / "model", "targets": atlas.targets(), "folder": files / "store"}
+    given = {"model": small_cells.bundle(), "targets": atlas.targets(), "folder": files / "store"}
     done = add_many(listed, workers=workers, **given)
     assert [one.record["dataset"] for one in done.added] == list(NAMES)
     assert not any(one.unchanged for one in done.added)

@@ -238,6 +238,24 @@ def test_the_command_writes_the_same(store, tmp_path, monkeypatch, pages):
     assert contents(tmp_path / "pages") == contents(pages)
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_the_old_pages_come_back_where_the_new_ones_cannot_take_their_place(tmp_path, monkeypatch, error):
+    place = tmp_path / "pages"
+    explorer._write(place, "old", [("index", {})])
+    before, rename = contents(place), Path.rename
+
+    def stopped(path, target):
+        if path.name.endswith(".new"):
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(error):
+        explorer._write(place, "new", [("index", {})])
+    assert contents(place) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["pages"]
+
+
 # In a browser
 
 

@@ -11,7 +11,7 @@ from sicmir import __version__, paths
 from sicmir.atlas import labels, pools, store
 from sicmir.atlas import record as records
 from sicmir.atlas.contents import summarise
-from sicmir.atlas.identity import model_facts, source_facts, target_pairs, text_sha256
+from sicmir.atlas.identity import as_saved, model_facts, source_facts, target_pairs, text_sha256
 from sicmir.atlas.tables import write_table
 from sicmir.engine.prediction_record import LOG2_RPM
 from sicmir.errors import ParameterError, ReadError
@@ -147,7 +147,7 @@ def add(
     if not path.exists():
         raise ReadError(f"{path}: there is no such file.")
     pools.check_file(path)
-    bundle = model if isinstance(model, Bundle) else load_model(model)
+    bundle = as_saved(model) if isinstance(model, Bundle) else load_model(model)
     if bundle.units != LOG2_RPM:
         raise ParameterError(f"The atlas holds {LOG2_RPM}; this model predicts {bundle.units}.")
     names = labels.read_cell_type_map(cell_type_map) if cell_type_map else {}

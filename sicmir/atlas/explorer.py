@@ -163,10 +163,10 @@ def _write(place: Path, stamp: str, parts: Iterable[tuple[str, dict[str, Any]]])
             place.rename(old)
         try:
             fresh.rename(place)
-        except OSError:
-            if old.exists():
+        except BaseException:  # also where the user stops it: no moment may leave neither
+            if old.exists() and not place.exists():
                 old.rename(place)
             raise
+        paths.remove(old)
     finally:
-        for path in (fresh, old):
-            paths.remove(path)
+        paths.remove(fresh)

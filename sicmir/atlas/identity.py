@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from sicmir.data import origin
 from sicmir.data.checksum import digest
-from sicmir.model import Bundle
+from sicmir.model import Bundle, load_model
 from sicmir.names.gene_symbols import landmark_symbols
 from sicmir.networks.target_pairs import check_columns
 from sicmir.networks.targets import load_targets, to_stem_loops
@@ -30,6 +31,15 @@ def source_facts(path: Path) -> dict[str, Any]:
     parts = [f"{file.relative_to(path).as_posix()} {digest(file, 'sha256')}" for file in files]
     size = sum(file.stat().st_size for file in files)
     return {"name": path.name, "sha256": text_sha256("\n".join(parts)), "bytes": size}
+
+
+def as_saved(bundle: Bundle) -> Bundle:
+    """Give a model as its files hold it: fresh from training it has digits that they round off.
+
+    The checksum is that of the files, so that equal checksums have to mean equal predictions.
+    """
+    with TemporaryDirectory() as folder:
+        return load_model(bundle.save(Path(folder, "model")))
 
 
 def model_facts(bundle: Bundle) -> dict[str, Any]:
