@@ -69,13 +69,19 @@ def test_findings_are_counted_under_one_false_discovery_rate(page):
     assert markers.loc[markers["greyed"], "q"].isna().all()
     for _, own in markers.groupby("cell_type"):
         assert own["finding"].is_monotonic_decreasing
-    assert study.registry_table(page["opened"])["synthetic"].all()
+    datasets = study.registry_table(page["opened"])
+    assert datasets["synthetic"].all()
+    assert datasets["disease"].unique().tolist() == ["normal, toy disease"]
+    assert "terms" not in datasets  # none of them has one
 
 
 def test_nothing_is_found_where_nothing_was_planted(page):
     assert page["contrast_told"] == "toy disease against normal (disease)"
     contrast = page["contrast"]
-    assert contrast["p"].notna().sum() > 100
+    n = contrast["p"].notna().sum()
+    assert n > 100
+    told = f"toy disease against normal (disease): {n} differences could be tested, "
+    assert page["found"]["disease_told"].startswith(told)
     assert contrast["finding"].sum() <= 0.02 * len(contrast)
 
 
@@ -84,7 +90,8 @@ def test_predictions_agree_with_what_was_planted(page):
     assert (page["judged"]["lower"] > 0).all()
     assert page["found"]["between"] > 0.8
     assert page["found"]["same_sign"] > 0.9
-    assert page["found"]["place"] == 1
+    places = "takes place 1 of 24 (toy-1), 1 of 24 (toy-2)."
+    assert page["found"]["names_told"].endswith(places)
     assert {path.name for path in page["out"].iterdir()} >= {"store", "explorer", "markers.csv"}
     assert 'href="../explorer/index.html"' in study.explorer_link().data
     assert (page["out"] / "explorer" / "index.html").is_file()
@@ -121,6 +128,15 @@ def test_the_headline_bears_an_interval_and_what_chance_gives(page):
         assert row.p == 1 / 50
     assert (found["between"], found["between_lower"]) == (spearman.value, spearman.lower)
     assert (found["same_sign_chance_upper"], found["same_sign_p"]) == (sign.chance_upper, sign.p)
+    told = found["pairs_told"]
+    assert told.startswith("Of 12 pairs of cell types")
+    shown = [f"{value:.2f}".replace("-", "−") for value in (spearman.value, spearman.chance_lower)]
+    assert f"correlate by {shown[0]} in" in told
+    assert f"exchanged {shown[1]} to" in told
+    assert f"above 0 for {(judged['lower'] > 0).sum()} of them and below 0 for 0." in told
+    assert f"right sign in {100 * sign.value:.0f} % (" in told
+    worst = judged.loc[judged["spearman"].idxmin()]
+    assert f"from {worst['spearman']:.2f} ({worst['cell_type_a']} – " in found["range_told"]
 
 
 def few_types(rng, agree=0.0, n_types=4, n_donors=3, n_mirnas=60):
@@ -250,8 +266,11 @@ def test_a_page_of_a_file_by_parameters_alone(tmp_path):
         2,
         6,
     )
-    assert (found["n_pairs"], found["n_targets"], found["n_compared"]) == (0, 0, 0)
-    assert found["contrast"].startswith("nothing: no data set has two")
+    assert (found["n_pairs"], found["n_targets"]) == (0, 0)
+    assert found["disease_told"].startswith("No data set has two diseases")
+    assert found["pairs_told"].startswith("No two cell types of this atlas were measured")
+    assert found["names_told"].startswith("No source has enough cell types")
+    assert "nan" not in " ".join(str(value) for key, value in found.items() if key.endswith("_told"))
     assert np.isnan([found["between"], found["between_upper"], found["same_sign_chance_lower"]]).all()
     (row,) = page["atlas"].registry.itertuples()
     assert (row.dataset, row.tissue, row.disease) == ("mine", "skin", "normal")

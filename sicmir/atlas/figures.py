@@ -49,7 +49,7 @@ def dots(table: pd.DataFrame) -> Figure:
     ax.set_xticks(range(len(mirnas)), mirnas, rotation=60, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(order)), [f"{name} (n = {donors[name]})" for name in order])
     ax.set(xlim=(-0.7, len(mirnas) - 0.3), ylim=(-0.7, len(order) - 0.3))
-    figure.colorbar(points, ax=ax, label="from the mean of the miRNA, log2", shrink=0.8)
+    figure.colorbar(points, ax=ax, label="difference from the mean\nof the miRNA, log2", shrink=0.8)
     handles = [
         Line2D([], [], ls="", marker="o", color="0.6", ms=np.sqrt(_size(share)), label=f"{share:.0%}")
         for share in _SHARES

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sicmir import paths
+from sicmir.atlas.labels import NORMAL
 from sicmir.errors import ReadError
 
 FORMAT = 2
@@ -42,8 +43,9 @@ REGISTRY = (
     *("dataset", "tissue", "tissue_id", "disease", "disease_id", "n_cells", "n_donors", "n_cell_types"),
     *("n_groups", "n_predicted", "source", "source_sha256", "model", "synthetic", "version", "bytes"),
 )
-"""Columns of :func:`registry`; ``tissue`` names all of a data set, joined by commas; ``synthetic`` says that
-the cells, or the samples that the model was trained on, are made up."""
+"""Columns of :func:`registry`; ``tissue`` and ``disease`` name all of a data set, joined by commas, of which
+``disease_id`` is that of the disease; ``synthetic`` says that the cells, or the samples that the model was
+trained on, are made up."""
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +106,8 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
                     ", ".join(filter(None, (one[part] for one in record["tissues"])))
                     for part in ("name", "id")
                 ),
-                *(record["disease"][part] for part in ("name", "id")),
+                ", ".join([*([NORMAL] if record["normal"] else []), record["disease"]["name"]]),
+                record["disease"]["id"],
                 *(counts[f"n_{name}"] for name in ("cells", "donors", "cell_types", "groups", "predicted")),
                 record["source"]["name"],
                 record["source"]["sha256"],

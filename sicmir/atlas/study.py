@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 from IPython.display import HTML
 
-from sicmir.atlas import links, meta
+from sicmir.atlas import links, meta, sentences
 from sicmir.atlas.expression import expression
 from sicmir.atlas.query import Atlas
 from sicmir.donors.mirna_findings import adjusted
@@ -81,8 +81,10 @@ def registry_table(atlas: Atlas) -> pd.DataFrame:
     table = atlas.registry
     terms = table[["tissue_id", "disease_id"]].agg(lambda row: ", ".join(filter(None, row)), axis=1)
     counts = ["n_cells", "n_donors", "n_cell_types", "n_groups", "n_predicted"]
-    shown = table[["dataset", "tissue", "disease", *counts, "synthetic"]]
-    return shown.assign(terms=terms, source=table["source_sha256"].str[:12])
+    shown = table[["dataset", "tissue", "disease", *counts, "synthetic"]].copy()
+    if (terms != "").any():
+        shown["terms"] = terms
+    return shown.assign(source=table["source_sha256"].str[:12])
 
 
 def best_contrast(atlas: Atlas) -> tuple[str, str, str]:
@@ -128,15 +130,31 @@ def compared(
     table
         Of :func:`sicmir.atlas.meta.difference`; empty where no data set has two.
     told
-        Such as ``"metastasis against primary (condition)"``.
+        Such as ``"metastasis against primary (condition)"``; "" for nothing.
     """
     by = "condition" if case and case in atlas.values("condition") else "disease"
     if not case:
         case, reference, by = best_contrast(atlas)
     if not case:
-        return pd.DataFrame(), "nothing: no data set has two diseases or conditions"
+        return pd.DataFrame(), ""
     table = meta.difference(atlas, case, reference or "normal", by, "", min_grade, fdr, across)
     return table, f"{case} against {reference or 'normal'} ({by})"
+
+
+def shown_contrast(contrast: pd.DataFrame, n: int = 8) -> pd.DataFrame:
+    """First rows of :func:`compared` as the page shows them, or one line of text."""
+    if contrast.empty:
+        return pd.DataFrame({"difference": ["None in these data."]})
+    columns = ["cell_type", "mirna", "grade", "effect", "lower", "upper", "q", "n_datasets", "n_donors"]
+    return contrast[[*columns, "n_untested"]].head(n)
+
+
+def shown_network(linked: pd.DataFrame, n: int = 10) -> pd.DataFrame:
+    """First rows of :func:`network` as the page shows them, or one line of text."""
+    if linked.empty:
+        return pd.DataFrame({"target": ["None in these data."]})
+    columns = ["mirna", "cell_type", "grade", "gene", "expression", "difference", "mirna_difference"]
+    return linked[[*columns, "n_compared", "n_opposite", "r", "q"]].head(n)
 
 
 def network(atlas: Atlas, markers: pd.DataFrame, mirna: str = "", cell_type: str = "") -> pd.DataFrame:
@@ -184,7 +202,6 @@ def headline(
     judged: pd.DataFrame,
     whole: pd.DataFrame,
     orders: pd.DataFrame,
-    contrast: pd.DataFrame,
     network: pd.DataFrame,
 ) -> dict[str, float | int | str]:
     """Figures that the page quotes.
@@ -193,16 +210,14 @@ def headline(
     ----------
     atlas
         Opened.
-    markers, judged, whole, orders, contrast, network
+    markers, judged, whole, orders, network
         Of :func:`all_markers`, :func:`sicmir.atlas.agreement.agreement`,
-        :func:`sicmir.atlas.overall.overall`, :func:`sicmir.atlas.agreement.place_of_names`,
-        :func:`sicmir.atlas.meta.difference` and :func:`sicmir.atlas.links.network`; tables without rows where
-        there was nothing.
+        :func:`sicmir.atlas.overall.overall`, :func:`sicmir.atlas.agreement.place_of_names` and
+        :func:`sicmir.atlas.links.network`; tables without rows where there was nothing.
     """
     table = atlas.registry
-    between = orders[orders["figure"] == "between"]
     tested = markers["n_datasets"].gt(0).groupby(markers["cell_type"]).any()
-    most = between.sort_values("n_types", kind="stable").tail(1)
+    pairs = _of_pairs(whole)
     return {
         "n_datasets": len(table),
         "n_cells": f"{table['n_cells'].sum():,}",
@@ -214,16 +229,12 @@ def headline(
         "n_marked": int(tested.sum()),
         "n_findings": int(markers["finding"].sum()),
         "n_untested_types": int((~tested).sum()),
-        "n_differences": int(contrast["finding"].sum()) if len(contrast) else 0,
-        "n_compared": int(contrast["p"].notna().sum()) if len(contrast) else 0,
         "n_targets": len(network),
         "n_pairs": len(judged),
-        "n_above": int((judged["lower"] > 0).sum()) if len(judged) else 0,
-        "n_below": int((judged["upper"] < 0).sum()) if len(judged) else 0,
-        "place": int(most["place"].iloc[0]) if len(most) else 0,
-        "n_orders": int(most["n_orders"].iloc[0]) if len(most) else 0,
-        "place_source": str(most["source"].iloc[0]) if len(most) else "none",
-    } | _of_pairs(whole)
+        "pairs_told": sentences.pairs_told(judged, pairs),
+        "range_told": sentences.range_told(judged),
+        "names_told": sentences.names_told(orders),
+    } | pairs
 
 
 def _of_pairs(whole: pd.DataFrame) -> dict[str, float]:

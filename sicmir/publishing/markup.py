@@ -28,6 +28,11 @@ def number(value: float, digits: int) -> str:
     return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
+def percent(share: float) -> str:
+    """A share as a whole percentage, a dash where there is none."""
+    return "–" if pd.isna(share) else f"{100 * share:.0f} %"
+
+
 def word(value: object) -> str:
     """Escaped text; a name such as hsa-mir-200c is not broken at its hyphens."""
     text = escape(value)
