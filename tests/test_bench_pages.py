@@ -98,6 +98,17 @@ def test_pages_load_no_script_that_they_do_not_need():
     assert finished(icons + maths + formula) == maths + formula
 
 
+def test_numbers_in_the_text_are_written_in_one_way():
+    def glued(*values):
+        return "".join(f'<span class="pasted-text">{value}</span>' for value in values)
+
+    given = glued("90%", "3.4%", "-0.019", "-0.00", "-0%", "-12%", "hsa-mir-21", "-", "width:5%")
+    shown = glued(
+        "90&nbsp;%", "3.4&nbsp;%", "−0.019", "0.00", "0&nbsp;%", "−12&nbsp;%", "hsa-mir-21", "-", "width:5%"
+    )
+    assert finished(given) == shown
+
+
 def test_the_page_at_the_root_is_a_page(static, tmp_path):
     (tmp_path / "intro.html").write_text(
         GOOD.replace('<a href="b.html#there">b</a>', "").replace("x.png", "")

@@ -52,8 +52,9 @@ def test_one_synthetic_part_makes_the_page_synthetic():
 
 def test_a_synthetic_section_does_not_make_the_page_synthetic():
     shown = report.banner(data("toy", synthetic=True), part="section")
-    assert "Synthetic data: no real data set could be reached." in shown.data
-    assert "numbers of this section" in shown.data
+    assert shown.data == (
+        '<p class="sicmir-real">Synthetic data in this section: no real data set could be reached.</p>'
+    )
     assert not shown.metadata
 
 
@@ -123,6 +124,37 @@ def test_table_rounds_escapes_and_drops_the_index():
     assert "hidden" not in shown.data
 
 
+def test_numbers_are_written_as_what_they_are():
+    frame = pd.DataFrame(
+        {
+            "n_animals": [60.0, 1.0, np.nan],
+            "share": [1.0, 0.0, -0.001],
+            "value": [191.0, 0.25, -0.5],
+            "level": [-2, 1, 0],
+            "q": [1e-9, 0.0123, np.nan],
+            "predicted p": [0.0, 0.00101, 1.0],
+            "any_quarter": [0.0004, 0.5, 1.0],
+            "sure": [True, False, True],
+        }
+    )
+    assert list(zip(*cells(report.table(frame)), strict=True)) == [
+        ("60", "1", "–"),
+        ("1.00", "0.00", "0.00"),
+        ("191", "0.25", "−0.50"),
+        ("−2", "1", "0"),
+        ("<0.001", "0.012", "–"),
+        ("<0.001", "0.001", "1.000"),
+        ("0.00", "0.50", "1.00"),
+        ("True", "False", "True"),
+    ]
+
+
+def test_a_table_without_rows_says_so():
+    frame = pd.DataFrame({"donor": []})
+    assert report.table(frame).data == "<p>None in these data.</p>"
+    assert report.table(frame, note="a", empty="<none>").data == "<p>a</p><p>&lt;none&gt;</p>"
+
+
 def test_a_note_stands_above_its_table_escaped():
     frame = pd.DataFrame({"donor": ["a"]})
     noted, bare = report.table(frame, note="a < b").data, report.table(frame).data
@@ -139,6 +171,7 @@ def test_a_searchable_table_says_what_is_missing_and_escapes_the_rest():
     assert rows == [["&lt;b&gt;x&lt;/b&gt;", ["0.13", 0.13], "A"], ["–", ["–", "___NaN___"], "B"]]
     assert "<b>x</b>" not in shown
     assert 'id="my-table"' in shown
+    assert "you should not see" not in shown
 
 
 def test_planted_shows_the_truth_of_toy_data_and_says_that_others_have_none():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 LONGEST_NAME = 20
@@ -24,8 +25,28 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number with its minus sign, a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
+    """A number with its minus sign, a dash where there is none; what is rounded to 0 has no sign."""
+    if pd.isna(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def chance(value: float, digits: int = 3) -> str:
+    """A p or q, with three decimals or more; below 0.001 it is said to be so."""
+    return "&lt;0.001" if value < 0.001 else number(value, max(digits, 3))
+
+
+def is_count(value: float) -> bool:
+    """Whether a number is whole and above 1, so that it can hardly be a share, a correlation or an effect."""
+    return bool(np.isfinite(value)) and abs(value) > 1 and float(value).is_integer()
+
+
+def are_counts(column: pd.Series, name: str) -> bool:
+    """Whether a column of floats holds whole numbers alone, and not only such as shares can be."""
+    found = column.dropna()
+    whole = bool(len(found)) and bool((found % 1 == 0).all())
+    return whole and (name.startswith("n_") or bool((found.abs() > 1).any()))
 
 
 def percent(share: float) -> str:

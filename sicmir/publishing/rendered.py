@@ -19,6 +19,10 @@ RULES = (
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     # All that is seen lies in a landmark (ARIA), so that one can go there.
     (r'(<div class="bd-sidebar-primary[^"]*")(?! role)', r'\1 role="complementary" aria-label="Book"'),
+    # Numbers that Python wrote into the text look like those beside them: "0.00", "−0.02", "90 %".
+    (r'(<span class="pasted-text">)-(?=0(?:\.0*)?%?</span>)', r"\1"),
+    (r'(<span class="pasted-text">)-(?=\d)', r"\1−"),
+    (r'(<span class="pasted-text">[−+]?[\d.]+)%(?=</span>)', r"\1&nbsp;%"),
     # Items of a list; doc-biblioentry is deprecated (DPUB-ARIA 1.1).
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # The index is laid out by a table that is none.

@@ -8,10 +8,12 @@ runner of the book learns what a page was computed from.
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from IPython.display import HTML
@@ -19,6 +21,9 @@ from IPython.display import HTML
 from sicmir.errors import DataError
 from sicmir.publishing import markup
 from sicmir.publishing.markup import escape
+
+_CHANCE = re.compile(r"^[pq]$|^[pq]_|[ _][pq]$")
+"""Names of columns of p or q."""
 
 _PACKAGES = (
     "sicmir",
@@ -51,7 +56,8 @@ def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
 
     Returns
     -------
-    A warning box if any of ``adatas`` is synthetic, else one quiet line that names the data sets.
+    A warning box if any of ``adatas`` is synthetic, a line for a section; else a quiet line that names the
+    data sets.
 
     Raises
     ------
@@ -67,10 +73,10 @@ def banner(*adatas: AnnData, dataset: str = "auto", part: str = "page") -> HTML:
         else:
             reason = f"{escape(dataset)} is marked as synthetic."
         box = (
-            f'<div class="sicmir-synthetic" role="alert"><strong>Synthetic data: {reason}</strong> The '
-            f"figures and numbers {'of this section' if part == 'section' else 'on this page'} show that the "
-            "method runs; they say nothing of biology, and the text is written for real data. Only what is "
-            "marked as from a full run is of that run.</div>"
+            f'<p class="sicmir-real">Synthetic data in this section: {reason}</p>'
+            if part == "section"
+            else f'<div class="sicmir-synthetic" role="alert"><strong>Synthetic data: {reason}</strong> They '
+            "show that the method runs, and say nothing of biology.</div>"
         )
     else:
         box = f'<p class="sicmir-real">Real data: {escape(", ".join(metadata["datasets"]))}.</p>'
@@ -114,16 +120,35 @@ def provenance(*adatas: AnnData) -> HTML:
     return HTML(files + licences, metadata={"sicmir": metadata})
 
 
-def table(frame: pd.DataFrame, digits: int = 2, note: str = "") -> HTML:
-    """Table without index, numbers rounded to ``digits``, everything escaped, scrolling where it is wide.
+def table(frame: pd.DataFrame, digits: int = 2, note: str = "", empty: str = "None in these data.") -> HTML:
+    """Table without index, everything escaped, scrolling where it is wide.
 
-    A ``note`` of a sentence or more stands above it.
+    Numbers are rounded to ``digits``, but whole numbers above 1 are written without decimals, and of p and q
+    (columns ``p``, ``q``, ``p_…``, "… q") what is below 0.001 is said to be so. A ``note`` of a sentence or
+    more stands above the table; ``empty`` stands in place of one without rows.
     """
-    cells = frame.map(
-        lambda value: markup.number(value, digits) if isinstance(value, float) else markup.word(value)
-    )
     above = f"<p>{escape(note)}</p>" if note else ""
-    return HTML(above + markup.table([escape(name) for name in frame.columns], cells.to_numpy().tolist()))
+    if frame.empty:
+        return HTML(f"{above}<p>{escape(empty)}</p>")
+    cells = [_written(frame.iloc[:, i], digits) for i in range(frame.shape[1])]
+    return HTML(above + markup.table([escape(name) for name in frame.columns], zip(*cells, strict=True)))
+
+
+def _written(column: pd.Series, digits: int) -> list[str]:
+    """The values of a column as HTML."""
+    chance = _CHANCE.search(str(column.name))
+    values = column.astype(object)
+    counts = pd.api.types.is_float_dtype(column) and markup.are_counts(column, str(column.name))
+    written = []
+    for value in values:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+            written.append(markup.word(value))
+        elif chance:
+            written.append(markup.chance(value, digits))
+        else:
+            whole = counts or isinstance(value, int | np.integer) or markup.is_count(value)
+            written.append(markup.number(value, 0 if whole else digits))
+    return written
 
 
 def searchable(frame: pd.DataFrame, name: str, digits: int = 2) -> HTML:
@@ -141,7 +166,11 @@ def searchable(frame: pd.DataFrame, name: str, digits: int = 2) -> HTML:
     import itables
     from itables.javascript import generate_init_offline_itables_html
 
-    library = generate_init_offline_itables_html(itables.options.dt_bundle)
+    library = re.sub(
+        r"(?s)<noscript>.*?</noscript>",
+        "<noscript>This table needs JavaScript.</noscript>",
+        generate_init_offline_itables_html(itables.options.dt_bundle),
+    )
     text = frame.select_dtypes(["object", "string", "category"]).columns
     values = frame.astype(dict.fromkeys(text, object)).fillna(dict.fromkeys(text, "–"))
     shown = itables.to_html_datatable(

@@ -15,10 +15,12 @@ from sicmir.publishing.pages import Parameter, Value
 
 SYNTHETIC = (
     ":::{warning}\n**Synthetic data.** The figures and numbers on this page were computed from synthetic "
-    "data: they show that the method runs, and say nothing of biology; the text is written for real data. "
-    "Only what is marked as from a full run is of that run.\n:::"
+    "data: they show that the method runs, and say nothing of biology; the text is written for real data."
 )
 """Put below the title of a page that ran on synthetic data."""
+
+STORED = "Tables marked as from a full run were computed beforehand, from the data that stand beside them."
+"""Added where a page has such tables."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def stamp(
         cells.insert(cells.index(cell) + 1, table)
     if run.data == "synthetic":
         # The page's own banner stands where the data are loaded, below its key takeaways.
-        cells.insert(1, nbformat.v4.new_markdown_cell(SYNTHETIC))
+        box = f"{SYNTHETIC} {STORED}" if "full_run" in known else SYNTHETIC
+        cells.insert(1, nbformat.v4.new_markdown_cell(f"{box}\n:::"))
     cells.append(nbformat.v4.new_markdown_cell(status_line(run)))
     for cell in cells:
         for key in ("papermill", "execution", "id"):
