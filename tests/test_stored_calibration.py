@@ -33,17 +33,32 @@ def test_figures_of_the_full_run_name_the_tests_that_leave_their_level():
     above = holding.query("lower > 0.05")
     assert figures["full_n_sound"] == len(holding)
     assert figures["full_highest"] == above["rate"].max()
-    assert figures["full_beyond"].startswith(f"{len(above)} above 5 % (")
+    low = (holding["upper"] < 0.05).sum()
+    assert figures["full_beyond"].startswith(f"{low} lie below 5 % and {len(above)} above: ")
     assert all(name in figures["full_beyond"] for name in above["test"])
-    assert figures["full_beyond"].endswith(f"and {(holding['upper'] < 0.05).sum()} below")
     assert figures["full_n_joint"] == 4
+
+
+def test_figures_of_the_tests_drawn_here():
+    rates = pd.DataFrame(
+        {
+            "trial": ["pairs", "Cox", "cut-off, corrected", "cut-off, naive"],
+            "sound": [True, True, True, False],
+            "n_donors": [20, 40, 40, 12],
+            "rate": [0.04, 0.06, 0.05, 0.3],
+        }
+    )
+    figures = calibration_headline.drawn_here(rates)
+    assert (figures["n_sound"], figures["lowest"], figures["highest"]) == (3, 0.04, 0.06)
+    assert (figures["naive_cut"], figures["corrected_cut"]) == (0.3, 0.05)
+    assert (figures["fewest_donors"], figures["most_donors"]) == (12, 40)
 
 
 def test_clauses_hold_where_nothing_was_found():
     rates = pd.DataFrame({"test": ["t"], "nothing": [""], "rate": [0.05], "lower": [0.04], "upper": [0.06]})
-    assert calibration_headline.beyond(rates) == "none above 5 % and none below"
+    assert calibration_headline.beyond(rates) == "none lies below 5 % and none above"
     assert calibration_headline.beyond(rates.assign(lower=0.051, nothing="genes")) == (
-        "1 above 5 % (t (genes) 5.0 %) and none below"
+        "none lies below 5 % and 1 above: t (genes) 5.0 %"
     )
     donors = pd.Index([3, 6, 10], name="n_donors")
     for power, text in (

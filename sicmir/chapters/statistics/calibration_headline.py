@@ -33,8 +33,28 @@ def full_run(path: str = "") -> dict[str, float | int | str]:
     }
 
 
+def drawn_here(rates: pd.DataFrame) -> dict[str, float | int]:
+    """Figures of the tests of donors and survival that the page draws anew.
+
+    Parameters
+    ----------
+    rates
+        As :func:`sicmir.chapters.statistics.calibration.false_positives` gives it.
+    """
+    sound, by_trial = rates[rates["sound"]], rates.set_index("trial")["rate"]
+    return {
+        "n_sound": len(sound),
+        "lowest": float(sound["rate"].min()),
+        "highest": float(sound["rate"].max()),
+        "naive_cut": float(by_trial["cut-off, naive"]),
+        "corrected_cut": float(by_trial["cut-off, corrected"]),
+        "fewest_donors": int(rates["n_donors"].min()),
+        "most_donors": int(rates["n_donors"].max()),
+    }
+
+
 def beyond(rates: pd.DataFrame) -> str:
-    """Name the tests whose 95 % limits lie above 5 %, with the rate of each, and count those below.
+    """Count the tests whose 95 % limits lie below 5 %, and name those above it with the rate of each.
 
     Parameters
     ----------
@@ -47,8 +67,8 @@ def beyond(rates: pd.DataFrame) -> str:
         f"{row.test}{f' ({row.nothing})' if row.nothing else ''} {100 * row.rate:.1f} %"
         for row in above.itertuples()
     ]
-    high = f"{len(named)} above 5 % ({', '.join(named)})" if named else "none above 5 %"
-    return f"{high} and {below or 'none'} below"
+    low = f"{below or 'none'} lie{'' if below > 1 else 's'} below 5 %"
+    return f"{low} and {len(named) or 'none'} above{': ' if named else ''}{', '.join(named)}"
 
 
 def first_called(recovery: pd.DataFrame) -> str:
