@@ -99,6 +99,13 @@ def test_tables_and_record_can_be_read_back(run, tables, tmp_path):
     assert figures["full_unseen_kernel_within"] == pytest.approx(expected)
     apart = league.query("method == 'kernel' and scope == 'within cohort and condition'")["median"].iloc[0]
     assert figures["full_unseen_kernel_within_condition"] == pytest.approx(apart)
+    assert figures["full_unseen_n_samples"] == league["n_samples"].iloc[0]
+    rows = tables["league"].query("division == 'test donors' and samples == 'all' and against == 'kernel'")
+    (gain,) = rows.query("method == 'ridge' and scope == 'pooled'").itertuples()
+    found = [figures[f"full_test_ridge_pooled_gain{part}"] for part in ("", "_lower", "_upper")]
+    assert found == pytest.approx([gain.median, gain.lower, gain.upper], rel=1e-3)
+    trust = tables["trust"]
+    assert figures["full_n_lower"] == (trust["unseen_within_r"] < trust["within_r"]).sum()
     within = tables["cancers"].loc["kernel", "within"]
     assert figures["full_cancer_lowest"] == pytest.approx(within.min())
     assert figures["full_cancer_highest"] == pytest.approx(within.max())
