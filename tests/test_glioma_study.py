@@ -15,6 +15,7 @@ from sicmir.chapters.glioblastoma import (
     glioma_controls,
     glioma_headline,
     glioma_plots,
+    glioma_sentences,
     glioma_sets,
     glioma_study,
     published_cells,
@@ -146,7 +147,7 @@ def test_predictions_of_pseudobulks_agree_with_what_was_planted(bulks):
     counts = published_cells.ahead(table, "all")
     assert counts["pairs"] == 6
     assert counts["ahead"] == 6  # what stands for the published predictions is the truth with much noise
-    row = table[(table["predictor"] == "sicmir") & (table["mirnas"] == "all")].iloc[0]
+    row = table[(table["predictor"] == published_cells.OURS) & (table["mirnas"] == "all")].iloc[0]
     measured, a, b = bulks.measured.to_df(), row["cell_type_a"], row["cell_type_b"]
     names = [name for name in measured if measured[name].max() >= np.log2(101) and name in ours.var_names]
     names = [name for name in names if name in bulks.published]
@@ -155,7 +156,7 @@ def test_predictions_of_pseudobulks_agree_with_what_was_planted(bulks):
     assert row["n_mirnas"] == len(names)
     assert row["spearman"] == pytest.approx(spearmanr(x, y).statistic)
     shown = published_cells.beside(table, "all", bulks.measured.obs)
-    assert shown["sicmir"].str.match(r"[−0-9.]+ \([−0-9.]+ to [−0-9.]+\)").all()
+    assert shown["this model"].str.match(r"[−0-9.]+ \([−0-9.]+ to [−0-9.]+\)").all()
 
 
 def test_names_that_are_exchanged_do_not_agree(bulks):
@@ -165,7 +166,9 @@ def test_names_that_are_exchanged_do_not_agree(bulks):
     ours.obs_names = np.roll(ours.obs_names, 1)
     wrong = published_cells.agreement(bulks, ours, n_resamples=5)
     medians = [
-        table.loc[(table["predictor"] == "sicmir") & (table["mirnas"] == "all"), "spearman"].median()
+        table.loc[
+            (table["predictor"] == published_cells.OURS) & (table["mirnas"] == "all"), "spearman"
+        ].median()
         for table in (right, wrong)
     ]
     assert medians[0] > 0.8
@@ -181,7 +184,7 @@ def test_pairs_beside_the_same_libraries_count_once(bulks):
     shared = glioma_sets.Pseudobulks(bulks.mrna, bulks.published, measured)
     table = published_cells.agreement(shared, ours, n_resamples=5)
     assert len(table) == 24  # all are shown
-    part = table[(table["mirnas"] == "all") & (table["predictor"] == "sicmir")]
+    part = table[(table["mirnas"] == "all") & (table["predictor"] == published_cells.OURS)]
     is_copy = part[["cell_type_a", "cell_type_b"]].eq(copy).any(axis=1)
     assert part.loc[is_copy, "distinct"].sum() == 0
     assert published_cells.ahead(table, "all") == {
@@ -271,10 +274,11 @@ def test_a_publication_is_left_out_with_what_it_alone_reports(toy):
     expected = roc_auc_score(rest.index.isin([c, d]), rest)
     assert row["auroc"] == pytest.approx(expected)
     assert (row["n_positive"], row["n_control"]) == (2, len(rest) - 2)
-    figures = glioma_headline._largest(found)
-    assert figures["largest"] == "1"
-    assert figures["largest_n"] == 2
-    assert figures["largest_auroc"].startswith(f"{found['auroc'].iloc[0]:.2f} (")
+    all_known = glioma_controls.controls(result, known, sender, partners, 20, 5)
+    told = glioma_sentences.controls_told(all_known, found)
+    first = found[found["controls"] == "matched"].iloc[0]
+    assert f"names most (PMID 1): {first['auroc']:.2f} (2 known)." in told  # too few for an interval
+    assert told.endswith("no evidence of what is in vesicles.")
     assert set(ev_controls.COLUMNS) <= set(found)
 
 
@@ -398,7 +402,7 @@ def test_a_plane_needs_two_pools(toy):
 def test_names_exchanged_leave_the_right_order_first(bulks):
     ours = published_cells.predict_pseudobulks(bulks, cell_sets.toy_model())
     table = published_cells.names_exchanged(bulks, ours)
-    assert table["predictor"].tolist() == ["sicmir", "published"]
+    assert table["predictor"].tolist() == ["this model", "published"]
     assert (table[["place", "n_orders", "cell_types"]] == [1, 24, 4]).all(axis=None)
     assert (table["true"] > table["best_other"]).all()
     bulks_of_two = glioma_sets.Pseudobulks(bulks.mrna, bulks.published, bulks.measured[:2].copy())
@@ -428,6 +432,10 @@ def test_the_page_on_toy_finds_what_was_planted(tmp_path):
     assert planted["AUROC of the score"] > 0.95
     assert planted["AUROC of p"] > 0.95
     assert page["figures"]["ahead"] == page["figures"]["pairs"] == 6
+    assert "No cell type is in two studies." in page["figures"]["studies_told"]
+    assert glioma_sentences.given_told(page["states"]).startswith("The miRNAs of these cells came with them")
+    told = " ".join(str(value) for key, value in page["figures"].items() if key.endswith("_told"))
+    assert not {"nan", "none", "–)"} & set(told.split())
     assert page["figures"]["lowest_ours"] > 0.6
     score = page["controls"][(page["controls"]["term"] == "score")].iloc[1]
     assert (score["receiver"], score["controls"]) == (glioma_controls.ANY, "all others")
@@ -482,6 +490,45 @@ def test_a_page_of_another_data_set_by_parameters_alone(tmp_path):
     written = {path.name for path in (tmp_path / "results").iterdir()}
     assert written >= {"pools.h5ad", "crosstalk.csv", "controls.csv", "agreement.csv", "claims.csv"}
     assert len(pd.read_csv(tmp_path / "results" / "crosstalk.csv")) == len(page["result"].table)
+
+
+def areas(**changed):
+    """The two rows of controls that the chapter quotes."""
+    row = {"receiver": "any of them", "controls": "matched", "term": "score", "auroc": 0.7, "lower": 0.55}
+    row |= {"upper": 0.8, "n_positive": 9, "n_control": 18, "n_reported": 4, "shuffled": 0.5}
+    row |= {"shuffled_lower": 0.4, "shuffled_upper": 0.6} | changed
+    return pd.DataFrame([row, row | {"controls": "all others", "term": "abundance", "auroc": 0.9}])
+
+
+def test_sentences_leave_out_what_is_not_there():
+    none = pd.DataFrame(columns=glioma_controls.COLUMNS)
+    assert "No miRNA of this table is known" in glioma_sentences.controls_told(none, none)
+    told = glioma_sentences.controls_told(areas(), none)
+    assert "AUROC of the score 0.70 (0.55 to 0.80) (9 against 18); of miRNAs drawn at random 0.50" in told
+    assert told.endswith("against all others: 0.90 (0.55 to 0.80), at random 0.50 (0.40 to 0.60). "
+                         "The first interval lies above 0.5.")  # fmt: skip
+    assert "does not lie above 0.5: the order" in glioma_sentences.controls_told(areas(lower=0.4), none)
+    few = glioma_sentences.controls_told(areas(n_positive=4), none)
+    assert "AUROC of the score 0.70 (4 against 18)" in few
+    assert "Fewer than 5 known miRNAs are too few for an interval: the order" in few
+    distances = pd.DataFrame({"kind": [study_effect.SAME_STUDY] * 2, "distance": [1.0, 2.0]})
+    others = pd.DataFrame({"spearman": [0.5], "top_kept": [0.65]})
+    told = glioma_sentences.studies_told(distances, others.iloc[:0])
+    assert told == (
+        "Median distance of predictions, log2: 1.50 for two cell types in one study. "
+        "No cell type is in two studies."
+    )
+    both = pd.concat([distances, distances.assign(kind=study_effect.SAME_TYPE)])
+    told = glioma_sentences.studies_told(both, others)
+    assert "1.50 for one cell type in two studies, 1.50 for two" in told
+    assert told.endswith("correlation of 0.50, and 65 % of the first 20 miRNAs stay (medians).")
+    rows = pd.DataFrame({"sender": "a", "receiver": "b", "mirna": ["x", "y"], "counted": True})
+    untested = rows.assign(p=np.nan, q=np.nan)
+    assert "None has a p-value" in glioma_sentences.crosstalk_told(untested, untested, 0.05)
+    tested = rows.assign(p=[0.01, 0.5], q=[0.02, 0.5])
+    told = glioma_sentences.crosstalk_told(tested, tested, 0.05)
+    assert told.startswith("2 sender–receiver–miRNA rows are scored. 2 have a p-value; of those from the ")
+    assert "tumour and back 1 have q up to 0.05. First" in told
 
 
 @pytest.mark.real

@@ -150,6 +150,25 @@ def counts(judged: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def told(judged: pd.DataFrame, of: str = "published claims", by: str = "the run") -> str:
+    """How many claims of :func:`judge` something agrees with, in a sentence.
+
+    Parameters
+    ----------
+    judged
+        Claims with their verdict.
+    of, by
+        What the claims are called, and what they are judged by.
+    """
+    if judged.empty:
+        return f"No {of} are about what is compared here, so that none are judged."
+    found = counts(judged)
+    return (
+        f"Of {len(judged)} {of} {by} agrees with {found['agrees']}, disagrees with {found['disagrees']}, and "
+        f"cannot tell of {found['cannot_tell']}."
+    )
+
+
 def _names(mature: str, there: pd.Index) -> list[str]:
     """Names among those that are there by which a mature miRNA can be judged."""
     if mature in there:

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from sicmir.donors.counted_mirnas import counted_mirnas
 
-HALVES = "one cell type, one study, halves by lot"
+HALVES = "one cell type, one study, halves at random"
 SAME_TYPE = "one cell type, two studies"
 SAME_STUDY = "two cell types, one study"
 NEITHER = "two cell types, two studies"

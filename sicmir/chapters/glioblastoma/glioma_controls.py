@@ -24,6 +24,9 @@ TERMS = ("score", "abundance", "repression")
 MATCHED, OTHERS = "matched", "all others"
 """Kinds of controls."""
 
+FEWEST = 5
+"""Positives from which on an AUROC is shown with its interval."""
+
 COLUMNS = ("receiver", "controls", *ev_controls.COLUMNS, "n_reported", *ev_controls.SHUFFLED)
 """Columns of :func:`controls`."""
 

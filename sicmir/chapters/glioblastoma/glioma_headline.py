@@ -8,9 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 
-from sicmir.chapters import claims, study_effect
-from sicmir.chapters.glioblastoma import glioma_sets, published_cells
-from sicmir.chapters.glioblastoma.glioma_controls import ANY, MATCHED, OTHERS
+from sicmir.chapters import claims
+from sicmir.chapters.glioblastoma import glioma_sentences, glioma_sets, published_cells
 from sicmir.model import Bundle
 from sicmir.vesicles import crosstalk_shuffle
 from sicmir.vesicles.crosstalk import Crosstalk, crosstalk
@@ -65,9 +64,9 @@ def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``sender, receiver, mirna, score``; ``place`` of the score among those of the same miRNA in all
-        ordered pairs of cell types, which is the permutation null of a single donor; parts of the score;
-        ``p`` and ``q`` where there are any; ``grade``.
+        ``sender, receiver, mirna, grade, score``; ``place`` of the score among those of the same miRNA in
+        all ordered pairs of cell types, which is the permutation null of a single donor; ``p`` and ``q``
+        where there are any; parts of the score.
     """
     counted = table[table["counted"]]
     places = counted.groupby("mirna")["score"].rank(ascending=False, method="max").astype("Int64")
@@ -79,7 +78,7 @@ def ranked(rows: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     own = known.loc[pd.MultiIndex.from_frame(first[keys])]
     first = first.assign(place=[f"{place}/{n_pairs}" for place in own])
     tests = [name for name in ("p", "q") if first[name].notna().any()]
-    columns = [*keys, "score", "place", "abundance", "receiver_abundance", "repression", *tests, "grade"]
+    columns = [*keys, "grade", "score", "place", *tests, "abundance", "receiver_abundance", "repression"]
     return first[columns].rename(columns={"receiver_abundance": "in receiver"})
 
 
@@ -122,17 +121,24 @@ def controls_table(controls: pd.DataFrame) -> pd.DataFrame:
     shown = part[["receiver", "controls", "n_positive", "n_control", "n_reported"]].rename(
         columns={"n_positive": "known", "n_control": "not in list", "n_reported": "of these in vesicles"}
     )
-    return shown.assign(
-        AUROC=_intervals(part, "auroc", "lower", "upper"),
-        drawn=_intervals(part, "shuffled", "shuffled_lower", "shuffled_upper"),
-    ).rename(columns={"drawn": "positives by lot"})
+    return shown.assign(AUROC=glioma_sentences.aurocs(part), drawn=glioma_sentences.at_random(part)).rename(
+        columns={"drawn": "positives at random"}
+    )
 
 
 def left_out_table(left_out: pd.DataFrame) -> pd.DataFrame:
     """``glioma_controls.one_publication_less`` in few columns, intervals in words."""
     names = {"n_positive": "known", "n_control": "not in list"}
     shown = left_out[["left_out", "controls", *names]].rename(columns=names)
-    return shown.assign(AUROC=_intervals(left_out, "auroc", "lower", "upper"))
+    return shown.assign(AUROC=glioma_sentences.aurocs(left_out))
+
+
+def ablation_table(ablated: pd.DataFrame) -> pd.DataFrame:
+    """:func:`sicmir.vesicles.crosstalk.ablation`, the row that falls most in words."""
+    rows = ablated["largest_fall"].str.split(" | ", regex=False)
+    told = [f"{sender} → {receiver} · {mirna}" for sender, receiver, mirna in rows]
+    ranks = [f"{rank:g}" for rank in ablated["to_rank"]]
+    return ablated.assign(largest_fall=told, to_rank=ranks).reset_index()
 
 
 def synthetic(n_permutations: int, fdr: float = 0.05, seed: int = 0) -> pd.DataFrame:
@@ -160,7 +166,10 @@ def synthetic(n_permutations: int, fdr: float = 0.05, seed: int = 0) -> pd.DataF
         "p up to 0.05, labels exchanged, share": float(exchanged["p_below"]),
     }
     return pd.concat(
-        [planted(mirna, table), pd.DataFrame({"figure": list(more), "value": list(more.values())})],
+        [
+            planted(mirna, table).astype({"value": object}),  # whole numbers stay such
+            pd.DataFrame({"figure": list(more), "value": pd.Series(list(more.values()), dtype=object)}),
+        ],
         ignore_index=True,
     )
 
@@ -209,8 +218,7 @@ def headline(
         distinct.loc[distinct["predictor"] == name, "spearman"]
         for name in (published_cells.OURS, published_cells.THEIRS)
     )
-    counts, medians = claims.counts(verdicts), distances.groupby("kind")["distance"].median()
-    best = rows[rows["counted"]].iloc[0]
+    own = distinct[distinct["predictor"] == published_cells.OURS]
     return {
         "n_glioma": sum(cohorts.get(name, 0) for name in COHORTS.values()),
         **everything,
@@ -225,57 +233,14 @@ def headline(
         "median_theirs": float(theirs.median()),
         "n_pools": pools.n_obs,
         "n_predicted": int((~pools.obs["abstained"]).sum()),
-        "halves": _told(medians.get(study_effect.HALVES)),
-        "same_type": _told(medians.get(study_effect.SAME_TYPE)),
-        "same_study": _told(medians.get(study_effect.SAME_STUDY)),
-        "other_spearman": _told(others["spearman"].median() if len(others) else None),
-        "other_kept": _told(others["top_kept"].median() if len(others) else None),
+        "least_mirnas": int(own["n_mirnas"].min()),
+        "most_mirnas": int(own["n_mirnas"].max()),
+        "range_told": glioma_sentences.range_told(own),
+        "studies_told": glioma_sentences.studies_told(distances, others),
         "n_rows": int(result.table["counted"].sum()),
-        "n_tested": int(result.table["p"].notna().sum()),
-        "n_significant": int((rows["q"] <= fdr).sum()),
-        "best": f"{best['mirna']} ({best['sender']} → {best['receiver']})",
-        **_area(controls, MATCHED, "score", "ev"),
-        **_area(controls, OTHERS, "abundance", "abundance"),
-        **_largest(left_out),
+        "crosstalk_told": glioma_sentences.crosstalk_told(result.table, rows, fdr),
+        "controls_told": glioma_sentences.controls_told(controls, left_out),
         "weakest_term": str(ablated["spearman"].idxmax()),
         "strongest_term": str(ablated["spearman"].idxmin()),
-        "claims_agree": counts["agrees"],
-        "claims_disagree": counts["disagrees"],
-        "claims_open": counts["cannot_tell"],
-        "n_claims": len(verdicts),
+        "claims_told": claims.told(verdicts, "published claims about cell types"),
     }
-
-
-def _area(controls: pd.DataFrame, name: str, term: str, prefix: str) -> dict[str, str | int]:
-    """AUROC of a term over all partners, with its interval and that of positives by lot."""
-    part = controls[(controls["controls"] == name) & (controls["term"] == term)]
-    wide = part[part["receiver"] == ANY]
-    part = wide if len(wide) else part
-    if part.empty:
-        return {f"{prefix}_{key}": "none" for key in ("auroc", "shuffled", "n", "n_controls", "n_reported")}
-    row = part.iloc[0]
-    return {
-        f"{prefix}_auroc": _intervals(part, "auroc", "lower", "upper")[0],
-        f"{prefix}_shuffled": _intervals(part, "shuffled", "shuffled_lower", "shuffled_upper")[0],
-        f"{prefix}_n": int(row["n_positive"]),
-        f"{prefix}_n_controls": int(row["n_control"]),
-        f"{prefix}_n_reported": int(row["n_reported"]),
-    }
-
-
-def _largest(left_out: pd.DataFrame) -> dict[str, str | int]:
-    """The matched figure without the publication that reports most miRNAs."""
-    part = left_out[left_out["controls"] == MATCHED]
-    if part.empty:
-        return dict.fromkeys(("largest", "largest_auroc", "largest_n"), "none")
-    row = part.iloc[0]
-    shown = _intervals(part, "auroc", "lower", "upper")[0]
-    return {"largest": str(row["left_out"]), "largest_auroc": shown, "largest_n": int(row["n_positive"])}
-
-
-def _intervals(table: pd.DataFrame, *names: str) -> list[str]:
-    return [f"{_told(a)} ({_told(b)} to {_told(c)})" for a, b, c in table[list(names)].to_numpy(dtype=float)]
-
-
-def _told(value: float | None) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:.2f}".replace("-", "−")

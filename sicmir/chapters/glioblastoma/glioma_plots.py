@@ -9,13 +9,14 @@ from anndata import AnnData
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sicmir.chapters.glioblastoma.glioma_controls import FEWEST
 from sicmir.chapters.glioblastoma.published_cells import OURS, THEIRS
 from sicmir.chapters.study_effect import KINDS
 from sicmir.donors.counted_mirnas import counted_mirnas
 from sicmir.errors import DataError
 from sicmir.plots import METHOD_COLOURS, cohort_styles
 
-_COLOURS = {OURS: METHOD_COLOURS["sicmir"], THEIRS: METHOD_COLOURS["ridge"]}
+_COLOURS = {OURS: METHOD_COLOURS["kernel"], THEIRS: METHOD_COLOURS["sicmir"]}
 _GREY = "0.6"
 _MARKERS = "osD^v"
 
@@ -46,7 +47,7 @@ def agreement(table: pd.DataFrame, mirnas: str) -> Figure:
 
 
 def plane(pools: AnnData, min_grade: str = "") -> Figure:
-    """First two principal components of predicted miRNA: colour is the cell type, shape the study.
+    """First two principal components of miRNA: colour is the cell type, shape the study if there are several.
 
     Parameters
     ----------
@@ -79,16 +80,17 @@ def plane(pools: AnnData, min_grade: str = "") -> Figure:
     handles = [
         Line2D([], [], marker="o", ls="", color=colour, label=name) for name, colour in colours.items()
     ]
-    handles += [
-        Line2D([], [], marker=marker, ls="", color=_GREY, label=name) for name, marker in markers.items()
-    ]
+    if len(markers) > 1:
+        handles += [
+            Line2D([], [], marker=marker, ls="", color=_GREY, label=name) for name, marker in markers.items()
+        ]
     figure.legend(handles=handles, loc="outside right center", fontsize="small")
     ax.set(xlabel=f"PC1 ({share[0]:.0%})", ylabel=f"PC2 ({share[1]:.0%})")
     return figure
 
 
 def distances(table: pd.DataFrame) -> Figure:
-    """Distances between pools, one row a kind of pair; the bar is the median.
+    """Distances between pools, one row a kind of pair, with their number; the bar is the median.
 
     Parameters
     ----------
@@ -104,13 +106,16 @@ def distances(table: pd.DataFrame) -> Figure:
             own, place + rng.uniform(-0.18, 0.18, len(own)), s=22, color=_COLOURS[OURS], alpha=0.7, lw=0
         )
         ax.vlines(np.median(own), place - 0.3, place + 0.3, color="black", lw=2)
-    ax.set_yticks(range(len(kinds)), kinds)
-    ax.set(xlabel="distance of predictions, log2", ylim=(-0.6, len(kinds) - 0.4), xlim=(0, None))
+    sizes = table["kind"].value_counts()
+    ax.set_yticks(range(len(kinds)), [f"{kind} ({sizes[kind]})" for kind in kinds])
+    ax.set(xlabel="distance of pools, log2", ylim=(-0.6, len(kinds) - 0.4), xlim=(0, None))
     return figure
 
 
 def controls(table: pd.DataFrame) -> Figure:
-    """Share of controls that known miRNAs of vesicles outrank, beside the same for miRNAs drawn by lot.
+    """Share of controls that known miRNAs of vesicles outrank, beside the same for miRNAs drawn at random.
+
+    Fewer positives than :data:`~sicmir.chapters.glioblastoma.glioma_controls.FEWEST` have no interval.
 
     Parameters
     ----------
@@ -131,7 +136,8 @@ def controls(table: pd.DataFrame) -> Figure:
         own = table[table["controls"] == name].set_index(["receiver", "term"]).loc[rows]
         places = np.arange(len(rows))
         ax.hlines(places, own["shuffled_lower"], own["shuffled_upper"], color="0.85", lw=9)
-        ax.hlines(places, own["lower"], own["upper"], color=_COLOURS[OURS], lw=2)
+        known = own["n_positive"].to_numpy() >= FEWEST
+        ax.hlines(places[known], own["lower"][known], own["upper"][known], color=_COLOURS[OURS], lw=2)
         ax.plot(own["auroc"], places, "o", color=_COLOURS[OURS])
         ax.axvline(0.5, color=_GREY, lw=1, zorder=0)
         sizes = f"{own['n_positive'].max()} known, {own['n_control'].max()} others"

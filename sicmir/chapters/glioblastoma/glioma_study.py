@@ -25,6 +25,9 @@ from sicmir.vesicles.crosstalk_table import pairs_of, score_table
 TUMOUR, PARTNERS = "malignant", ("macrophage", "endothelial")
 """Cell types of the page where none are asked for."""
 
+GIVEN = "given, not predicted"
+"""State of pools whose miRNAs came with the cells."""
+
 
 def predict_pools(
     studies: Mapping[str, ad.AnnData],
@@ -48,7 +51,7 @@ def predict_pools(
         pools = glioma_sets.toy_crosstalk_cells(seed)[1].copy()
         pools.obs["study"] = "toy"
         columns = ["study", "donor", "cell_type", "n_cells"]
-        return pools, pools.obs[columns].assign(state="given, not predicted")
+        return pools, pools.obs[columns].assign(state=GIVEN)
     parts, states = [], []
     for name, cells in studies.items():
         made = prediction.predict(
@@ -82,7 +85,7 @@ def predict_halves(
     layer: str = "",
     seed: int = 0,
 ) -> ad.AnnData | None:
-    """Predict two halves, by lot, of the cells of each donor and cell type: what chance makes of one pool.
+    """Predict two random halves of the cells of each donor and cell type: what chance makes of one pool.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from sicmir.errors import DataError
 from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
 
-OURS, THEIRS = "sicmir", "published"
+OURS, THEIRS = "this model", "published"
 """Names of the two predictions that are compared."""
 
 _FEWEST = 4
