@@ -17,6 +17,9 @@ from sicmir.networks.hub_overlap import MEASURES, HubOverlap
 GREYED = "#c9c9c9"
 """Colour of a miRNA that does not count, whatever its grade."""
 
+NOT_COUNTED = "below, not counted"
+"""What the legend calls such a miRNA."""
+
 DIRECTION_COLOURS = {"up": "#d55e00", "down": "#0173b2"}
 """Colour of miRNAs higher, and lower, in the case."""
 
@@ -45,7 +48,9 @@ def effects(measured: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], colum
         points = table.set_index("mirna")[["effect", "grade", "greyed"]].join(truth, how="inner")
         grey = points["greyed"]
         ax.axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
-        ax.scatter(points["truth"][grey], points["effect"][grey], s=9, c=GREYED, linewidths=0, label="greyed")
+        ax.scatter(
+            points["truth"][grey], points["effect"][grey], s=9, c=GREYED, linewidths=0, label=NOT_COUNTED
+        )
         for grade, colour in GRADE_COLOURS.items():
             rows_of = points[~grey & (points["grade"].astype(str) == grade)]
             if len(rows_of):
@@ -56,7 +61,7 @@ def effects(measured: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], colum
     labelled: dict[str, Any] = {}
     for ax in figure.axes:
         labelled |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    order = [name for name in (*GRADE_COLOURS, "greyed") if name in labelled]
+    order = [name for name in (*GRADE_COLOURS, NOT_COUNTED) if name in labelled]
     figure.legend(
         [labelled[name] for name in order], order, loc="outside upper center", ncols=len(order), title="grade"
     )
@@ -172,7 +177,7 @@ def hubs(overlap: HubOverlap, named: Sequence[str] = (), fdr: float = 0.05) -> F
     return figure
 
 
-def survival(curves: pd.DataFrame, name: str) -> Figure:
+def survival(curves: pd.DataFrame, name: str, unit: str = "") -> Figure:
     """Kaplan–Meier curves of donors below and above the median of a miRNA, with 95 % limits.
 
     Parameters
@@ -181,6 +186,8 @@ def survival(curves: pd.DataFrame, name: str) -> Figure:
         As :func:`sicmir.donors.survival.kaplan_meier` gives it.
     name
         Of the miRNA.
+    unit
+        Of the times, "" where it is not known.
     """
     figure, ax = plt.subplots(figsize=(5.2, 3.6))
     colours = {"low": DIRECTION_COLOURS["down"], "high": DIRECTION_COLOURS["up"]}
@@ -190,7 +197,7 @@ def survival(curves: pd.DataFrame, name: str) -> Figure:
         ax.fill_between(
             part["time"], part["lower"], part["upper"], step="post", color=colours[group], alpha=0.12, lw=0
         )
-    ax.set(xlabel="time", ylabel="share without event", ylim=(0, 1.02))
+    ax.set(xlabel=f"time, {unit}" if unit else "time", ylabel="share without event", ylim=(0, 1.02))
     ax.legend(title=name)
     return figure
 

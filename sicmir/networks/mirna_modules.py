@@ -118,7 +118,7 @@ def pathways(divided: Network, edges: pd.DataFrame, sets: GeneSets, min_genes: i
 
 
 def shared_edges(one: Network, two: Network) -> pd.Series:
-    """How many edges two networks of the same tested pairs share, and how many by lot (hypergeometric).
+    """How many edges two networks of the same tested pairs share, and how many at random (hypergeometric).
 
     Returns
     -------
@@ -160,7 +160,7 @@ def described(networks: Mapping[str, Network]) -> pd.DataFrame:
     if len(networks) == 2:
         shared = shared_edges(*networks.values())
         table["shared edges"] = int(shared["shared"])
-        table["shared by lot"] = shared["expected"]
+        table["shared at random"] = f"{shared['expected']:.1f}"
     return table
 
 
@@ -175,7 +175,7 @@ def largest(tables: Mapping[str, pd.DataFrame], n: int = 5) -> pd.DataFrame:
     joined = below_each_other({name: table.head(n) for name, table in tables.items()})
     words = joined["set"].astype(object).str.replace("_", " ").replace("", "–")
     columns = ["network", "module", "mirnas", "n_genes", "set", "overlap", "expected", "q"]
-    return joined.assign(set=words)[columns]
+    return joined.assign(set=words, overlap=joined["overlap"].astype("Int64"))[columns]
 
 
 def _best(genes: pd.Index, sets: GeneSets, background: np.ndarray, min_genes: int) -> dict[str, object]:

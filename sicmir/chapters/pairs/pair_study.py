@@ -18,7 +18,8 @@ from sicmir.chapters.single_cells import cell_sets
 from sicmir.data.fallback import or_toy
 from sicmir.donors import effect_agreement
 from sicmir.errors import DataError
-from sicmir.networks.hub_overlap import HubOverlap
+from sicmir.networks.hub_overlap import MEASURES, HubOverlap
+from sicmir.publishing import markup
 
 HALVES = "half of the donors, measured"
 """Row of :func:`agreement` that needs no prediction (:func:`sicmir.donors.effect_agreement.halves`)."""
@@ -118,12 +119,24 @@ def printed(agreed: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
 
 
 def shown_hubs(hubs: HubOverlap, n: int = 12) -> pd.DataFrame:
-    """The miRNAs that lead both lists: rank, z and q by measured and by predicted miRNA."""
+    """The miRNAs that lead both lists: rank, q and z by measured and by predicted miRNA."""
     table = hubs.beside().head(n)
-    columns = [f"{side}_{name}" for name in ("rank", "z", "q") for side in ("measured", "predicted")]
+    columns = [f"{side}_{name}" for name in ("rank", "q", "z") for side in ("measured", "predicted")]
     words = {name: name.replace("_", " ") for name in columns}
     facts = table[["grade", "n_targets", *columns]].astype(dict.fromkeys(columns[:2], int))
     return facts.rename(columns={"n_targets": "targets"} | words).reset_index()
+
+
+def shown_overlap(hubs: HubOverlap) -> pd.DataFrame:
+    """What both lists of hubs have in common, beside draws of matched genes and random lists, in words."""
+    digits = {"value": 2, "by_draws": 2, "p": 3, "by_lot": 2}
+    shown = hubs.summary.copy().astype(object)
+    for name, places in digits.items():
+        shown[name] = [markup.number(value, places) for value in hubs.summary[name]]
+    shared = hubs.summary.loc["overlap", "value"]
+    shown.loc["overlap", "value"] = markup.number(shared, 0)
+    names = {"by_draws": "matched genes", "by_lot": "at random"}
+    return shown.rename(columns=names).assign(meaning=list(MEASURES.values())).reset_index()
 
 
 def by_grade(
@@ -176,6 +189,19 @@ def load_cells(
     if pairs.synthetic:
         return cell_sets.load_cells("toy")
     return or_toy(lambda: cell_sets.load_cells(CELLS), lambda: cell_sets.load_cells("toy"), "no real cells")
+
+
+def time_unit(outcomes: AnnData, clinical: str) -> str:
+    """Unit of the times of survival in words, as far as it is known.
+
+    Parameters
+    ----------
+    outcomes, clinical
+        Of :func:`sicmir.chapters.statistics.outcome_sets.load_outcomes`, and what it was asked for.
+    """
+    if outcomes.uns["sicmir"]["synthetic"]:
+        return "arbitrary units"
+    return "days" if clinical == "auto" else "the unit of its table"
 
 
 def of_condition(adata: AnnData, condition_key: str, condition: str) -> AnnData:
