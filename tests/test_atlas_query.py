@@ -317,8 +317,11 @@ def test_differences_are_combined_by_random_effects(spread):
             [found.effect, found.lower, found.upper, found.p, found.tau2], expected, atol=1e-9
         )
         assert (found.n_datasets, found.n_donors, found.df) == (k, 3 * k, k - 1)
-        wide = by_hand(effects, 2 * errors)
-        np.testing.assert_allclose([found.lower_total, found.upper_total], wide[1:3], atol=1e-9)
+        added = 3 * errors.max() ** 2 * student.ppf(0.975, 4) ** 2  # the largest, whatever their number
+        half = np.sqrt((expected[2] - expected[0]) ** 2 + added)
+        np.testing.assert_allclose(
+            [found.lower_total, found.upper_total], [expected[0] - half, expected[0] + half], atol=1e-9
+        )
         with np.errstate(all="ignore"):
             theirs = combine_effects(effects, errors**2, method_re="dl")
         if theirs.tau2 > 0:
@@ -337,16 +340,18 @@ def test_fixed_effects_are_tests_joined_by_normal_scores(n_donors):
         pd.concat([table, alone]).assign(n_donors=[*n, 5.0]), ["mirna"], "fixed"
     ).itertuples()
 
-    def height(value, scale=1):
-        own = norm.ppf(student.cdf((value - effects) / (scale * errors), df))
+    def height(value):
+        own = norm.ppf(student.cdf((value - effects) / errors, df))
         return norm.cdf((np.sqrt(n) * own).sum() / np.sqrt(n.sum()))
 
-    for name, wanted, scale in (
-        *(("effect", 0.5, 1), ("lower", 0.025, 1), ("upper", 0.975, 1)),
-        *(("lower_total", 0.025, 2), ("upper_total", 0.975, 2)),
-    ):
-        expected = brentq(lambda value, a=wanted, b=scale: height(value, b) - a, -50, 50, xtol=1e-12)
+    for name, wanted in (("effect", 0.5), ("lower", 0.025), ("upper", 0.975)):
+        expected = brentq(lambda value, a=wanted: height(value) - a, -50, 50, xtol=1e-12)
         assert getattr(found, name) == pytest.approx(expected, abs=1e-7)
+    added = 3 * ((student.ppf(0.975, df) * errors) ** 2).max()
+    for name, side in (("lower", -1), ("upper", 1)):
+        half = np.sqrt((getattr(found, name) - found.effect) ** 2 + added)
+        assert getattr(found, f"{name}_total") == pytest.approx(found.effect + side * half)
+    assert single.upper_total == pytest.approx(effects[-1] + 2 * student.ppf(0.975, df[-1]) * errors[-1])
     one_sided = student.sf(effects / errors, df)
     p = combine_pvalues(one_sided, "stouffer", weights=np.sqrt(n)).pvalue
     assert found.p == pytest.approx(2 * min(p, 1 - p))
@@ -378,6 +383,33 @@ def test_fixed_effects_of_data_sets_that_leave_no_doubt():
     assert found.loc["equal", "p"] == pytest.approx(2 * norm.sf(score))
     assert found[["lower_total", "upper_total"]].isna().all(axis=None)  # of a model without intervals
     assert not found["exceeds_error"].any()
+
+
+@pytest.mark.parametrize("across", ["random", "fixed"])
+def test_errors_of_prediction_do_not_average_out_over_data_sets(across):
+    row = {"effect": 1.0, "se": 0.05, "se_total": 0.8, "df": 4.0, "n_donors": 5}
+    sizes = {"a": 1, "b": 2, "c": 5, "d": 20}
+    table = pd.DataFrame([row | {"mirna": name} for name, size in sizes.items() for _ in range(size)])
+    found = combine(table, ["mirna"], across)
+    assert (found["p"] < 0.05).all()
+    assert not found["exceeds_error"].any()
+    bare = student.ppf(0.975, 4) * np.sqrt(0.8**2 - 0.05**2)  # of prediction alone, in one data set
+    assert (found["effect"] - found["lower_total"] >= bare).all()
+    assert (found["upper_total"] - found["effect"] >= bare).all()
+    several = found[found["n_datasets"] > 2]
+    assert (several["upper_total"] < found["upper_total"][0]).all()  # donors still count
+    large = combine(table.assign(effect=3.0), ["mirna"], across)
+    assert large["exceeds_error"].all()
+    untold = table.assign(se_total=table["se_total"].where(table.index != len(table) - 1))
+    limits = combine(untold, ["mirna"], across).set_index("mirna")[["lower_total", "upper_total"]]
+    assert limits.isna().all(axis=1).to_dict() == {"a": False, "b": False, "c": False, "d": True}
+
+
+def test_fixed_effects_of_data_sets_that_contradict_each_other_say_so():
+    table = pd.DataFrame({"mirna": "a", "effect": [3.0, -3.0], "se": 0.01, "se_total": 0.02})
+    (found,) = combine(table.assign(df=[4.0, 9.0], n_donors=[3, 8]), ["mirna"], "fixed").itertuples()
+    assert found.p < 1e-4  # these data sets, each for itself, leave no doubt
+    assert found.i2 == pytest.approx(1, abs=1e-4)
 
 
 def null_tests(n_sets, prior_df, spread, n_mirnas, seed, n_donors=3):

@@ -14,7 +14,7 @@ from papermill.parameterize import parameterize_notebook
 from scipy.stats import binom, false_discovery_control, spearmanr
 
 from sicmir import data, panel, paths
-from sicmir.atlas import agreement, at_hand, figures, labels, study
+from sicmir.atlas import agreement, at_hand, figures, labels, sentences, study
 from sicmir.atlas.overall import COLUMNS, overall
 from sicmir.atlas.query import Atlas
 from sicmir.cells import cell_references
@@ -78,6 +78,7 @@ def test_findings_are_counted_under_one_false_discovery_rate(page):
 def test_nothing_is_found_where_nothing_was_planted(page):
     assert page["contrast_told"] == "toy disease against normal (disease)"
     contrast = page["contrast"]
+    assert "i2" in study.shown_contrast(contrast)
     n = contrast["p"].notna().sum()
     assert n > 100
     told = f"toy disease against normal (disease): {n} differences could be tested, "
@@ -118,7 +119,7 @@ def test_agreement_is_that_of_differences(page):
 
 def test_the_headline_bears_an_interval_and_what_chance_gives(page):
     whole, judged, found = page["whole"], page["judged"], page["found"]
-    assert whole["pairs"].tolist() == ["all"] * 2  # each source is of one data set
+    assert whole["pairs"].tolist() == ["within data sets"] * 2  # each source is of one data set
     spearman, sign = whole.itertuples()
     assert spearman.value == pytest.approx(judged["spearman"].median(), abs=1e-6)
     assert sign.value == pytest.approx(np.average(judged["same_sign"], weights=judged["n_large"]))
@@ -129,14 +130,17 @@ def test_the_headline_bears_an_interval_and_what_chance_gives(page):
     assert (found["between"], found["between_lower"]) == (spearman.value, spearman.lower)
     assert (found["same_sign_chance_upper"], found["same_sign_p"]) == (sign.chance_upper, sign.p)
     told = found["pairs_told"]
-    assert told.startswith("Of 12 pairs of cell types")
+    assert told.startswith("Of 12 pairs of cell types of one data set")
+    assert "cross data sets" not in told
     shown = [f"{value:.2f}".replace("-", "−") for value in (spearman.value, spearman.chance_lower)]
     assert f"correlate by {shown[0]} in" in told
-    assert f"exchanged {shown[1]} to" in told
+    assert f"exchanged within data sets {shown[1]} to" in told
     assert f"above 0 for {(judged['lower'] > 0).sum()} of them and below 0 for 0." in told
-    assert f"right sign in {100 * sign.value:.0f} % (" in told
+    assert f"right sign in {100 * sign.value:.0f} % (95 % interval" in told
     worst = judged.loc[judged["spearman"].idxmin()]
     assert f"from {worst['spearman']:.2f} ({worst['cell_type_a']} – " in found["range_told"]
+    assert (found["n_pairs"], found["n_across"]) == (12, 0)
+    assert np.isnan([found["across_between"], found["across_same_sign_p"]]).all()
 
 
 def few_types(rng, agree=0.0, n_types=4, n_donors=3, n_mirnas=60):
@@ -202,9 +206,38 @@ def test_pairs_of_different_data_sets_are_told_apart_and_equal_libraries_left_ou
     measured.obs["dataset"] = ["a", "a", "a", "b", "b"]
     measured.X[4] = measured.X[3]  # beside the same libraries
     found = overall(measured, donors, n_resamples=20)
-    assert found["pairs"].tolist() == ["all", "all", "of one data set", "of one data set"]
-    assert found["n_pairs"].tolist() == [9, 9, 3, 3]
-    assert found["n_types"].tolist() == [5, 5, 3, 3]
+    assert found["pairs"].tolist() == ["within data sets"] * 2 + ["across data sets"] * 2
+    assert found["n_pairs"].tolist() == [3, 3, 6, 6]
+    assert found["n_types"].tolist() == [3, 3, 5, 5]
+    assert found["n_namings"].tolist() == [6, 6, 12, 12]  # 3! of the types of a, times 2! of those of b
+    judged = agreement.agreement(measured, agreement.predicted_types(donors), n_resamples=5)
+    assert judged["pairs"].value_counts().to_dict() == {"within data sets": 3, "across data sets": 6}
+    for pairs, own in judged.groupby("pairs"):
+        row = found[(found["pairs"] == pairs) & (found["figure"] == "spearman")].iloc[0]
+        assert row["value"] == pytest.approx(own["spearman"].median())
+    quoted = study._of_pairs(found)
+    for place, name in enumerate(("between", "same_sign", "across_between", "across_same_sign")):
+        assert quoted[name] == found["value"].iloc[place]
+        assert quoted[f"{name}_p"] == found["p"].iloc[place]
+    told = sentences.pairs_told(judged, quoted)
+    assert told.startswith("Of 3 pairs of cell types of one data set")
+    values = [f"{quoted[name]:.2f}".replace("-", "−") for name in ("between", "across_between")]
+    assert f"correlate by {values[0]} in the median (95 % interval" in told
+    crossing = "The 6 pairs that cross data sets, which also hold what sets these apart, correlate by"
+    assert f"{crossing} {values[1]} in the median" in told
+    told = sentences.pairs_told(judged[judged["pairs"] == "across data sets"], quoted)
+    assert told.startswith(f"No two cell types of one data set were measured by one source. {crossing}")
+
+
+def test_findings_of_data_sets_that_disagree_are_counted():
+    contrast = pd.DataFrame({"p": [0.01, 0.01, 0.02, np.nan], "finding": [True, True, False, False]})
+    told = sentences.disease_told(contrast.assign(i2=[0.98, 0.3, 0.9, np.nan]), "flu against normal")
+    assert told.endswith(
+        "3 differences could be tested, 2 are findings, 1 of these with an I² of 75 % or more "
+        "between data sets."
+    )
+    told = sentences.disease_told(contrast.assign(i2=np.nan), "flu against normal")  # of one data set
+    assert told.endswith("2 are findings.")
 
 
 def test_predictions_that_know_nothing_are_seldom_better_than_chance():
@@ -214,6 +247,51 @@ def test_predictions_that_know_nothing_are_seldom_better_than_chance():
     for level in (1 / 6, 1 / 2):
         low, high = binom.ppf([1e-3, 1 - 1e-3], n, level)
         assert ((low <= (p <= level).sum(axis=0)) & ((p <= level).sum(axis=0) <= high)).all()
+
+
+def two_data_sets(rng, agree, n_types=4, n_donors=3, n_mirnas=60):
+    """Data sets that differ as measured, and cell types of which predictions tell as much as ``agree``."""
+    tables = []
+    for name in ("a", "b"):
+        measured, donors = few_types(rng, agree, n_types, n_donors, n_mirnas)
+        shift = rng.normal(0, 3, n_mirnas)  # of the tissue, or of the protocol: no news of any cell type
+        measured.X += shift.astype(np.float32)
+        measured.obs["dataset"] = name
+        names = {old: f"{name}: {old}" for old in measured.obs_names}
+        measured.obs_names = [*names.values()]
+        tables.append((measured, (donors + shift).rename(index=names, level="cell_type")))
+    parts, predicted = zip(*tables, strict=True)
+    return ad.concat(parts), pd.concat(predicted)
+
+
+def test_what_sets_data_sets_apart_is_no_agreement_of_cell_types():
+    n = 50
+    cases = (two_data_sets(np.random.default_rng(seed), agree=0.0, n_mirnas=30) for seed in range(n))
+    tables = [overall(*case, n_resamples=20) for case in cases]
+    p = pd.concat(tables).groupby(["pairs", "figure"])["p"]
+    assert (p.size() == n).all()
+    assert len(p) == 4
+    low, high = binom.ppf([1e-3, 1 - 1e-3], n, 0.05)
+    assert p.agg(lambda own: (own < 0.0501).sum()).between(low, high).all()
+    crossing = pd.concat(tables).query("pairs == 'across data sets' and figure == 'spearman'")
+    assert crossing["value"].median() > 0.4  # the data sets themselves agree, and so they do by chance
+    assert (crossing["chance"] - crossing["value"]).median() == pytest.approx(0, abs=0.02)
+
+
+def test_agreement_of_cell_types_is_found_in_both_kinds_of_pairs():
+    case = two_data_sets(np.random.default_rng(0), agree=0.5)
+    found = overall(*case, n_resamples=100)
+    assert len(found) == 4
+    assert (found["p"] == 1 / 100).all()
+    assert (found["chance_upper"] < found["lower"]).all()
+
+
+def test_names_are_exchanged_within_data_sets_alone():
+    measured, donors = two_data_sets(np.random.default_rng(0), agree=0.5, n_types=3)
+    orders = agreement.place_of_names(measured, agreement.predicted_types(donors))
+    assert (orders["n_types"] == 6).all()
+    assert (orders["n_orders"] == 36).all()  # 3! of each data set, not 6!
+    assert orders.set_index("figure")["place"]["between"] == 1
 
 
 def test_predicted_types_are_means_over_donors(page):

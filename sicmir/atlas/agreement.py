@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Mapping
 
@@ -22,6 +23,9 @@ MIN_RPM = cell_validation.MIN_RPM
 
 LARGE = 1.0
 """Measured difference, log2, of which the sign is asked."""
+
+WITHIN, ACROSS = "within data sets", "across data sets"
+"""Pairs of cell types whose cells are of one data set, or of two: these hold what sets data sets apart."""
 
 
 def measured_types(cells: Mapping[str, ad.AnnData], bundle: Bundle, seed: int = 0) -> ad.AnnData:
@@ -117,12 +121,13 @@ def agreement(
     Returns
     -------
     DataFrame
-        ``source, cell_type_a, cell_type_b, n_mirnas, n_clusters, spearman, lower, upper`` as
-        :func:`sicmir.cells.cell_agreement.compare` gives them, ``same_sign``, the share of miRNAs with a
-        measured difference of a factor of two or more that is predicted with its sign, and their number
-        ``n_large``. No rows where no source has two cell types.
+        ``pairs`` (:data:`WITHIN` or :data:`ACROSS`); ``source, cell_type_a, cell_type_b, n_mirnas,
+        n_clusters, spearman, lower, upper`` as :func:`sicmir.cells.cell_agreement.compare` gives them;
+        ``same_sign``, the share of miRNAs with a measured difference of a factor of two or more that is
+        predicted with its sign, and their number ``n_large``. No rows where no source has two cell types.
     """
-    columns = ["source", "cell_type_a", "cell_type_b", "n_mirnas", "n_clusters", "spearman", "lower", "upper"]
+    columns = ["pairs", "source", "cell_type_a", "cell_type_b", "n_mirnas", "n_clusters"]
+    columns += ["spearman", "lower", "upper"]
     tables = []
     clusters = panel.mirnas().set_index("name")["cluster"]
     for source, own in measured.obs.loc[predicted.index].groupby("source", sort=True, observed=True):
@@ -133,7 +138,9 @@ def agreement(
         pair = known[judged], predicted.loc[own.index, judged]
         table = cell_agreement.compare(
             pair[0], {"atlas": pair[1]}, clusters=clusters, n_resamples=n_resamples, seed=seed
-        ).assign(source=source)
+        )
+        datasets = (table[side].map(own["dataset"].astype(str)) for side in ("cell_type_a", "cell_type_b"))
+        table = table.assign(source=source, pairs=np.where(operator.eq(*datasets), WITHIN, ACROSS))
         signs = [_signs(pair[0], pair[1], row.cell_type_a, row.cell_type_b) for row in table.itertuples()]
         tables.append(
             table[columns].assign(
@@ -146,7 +153,7 @@ def agreement(
 
 
 def place_of_names(measured: ad.AnnData, predicted: pd.DataFrame) -> pd.DataFrame:
-    """Where the true names of the cell types stand among all ways to lay them on the predictions.
+    """Where the true names of the cell types stand among all ways to exchange them within data sets.
 
     Returns
     -------
@@ -160,7 +167,7 @@ def place_of_names(measured: ad.AnnData, predicted: pd.DataFrame) -> pd.DataFram
             continue
         known = measured[own.index].to_df()
         told = cell_validation.told_apart(known)
-        orders = cell_validation.renamed(known[told], predicted.loc[own.index, told])
+        orders = cell_validation.renamed(known[told], predicted.loc[own.index, told], own["dataset"])
         tables.append(cell_validation.place_of_truth(orders).assign(source=source, n_types=len(own)))
     columns = ["source", "n_types", "figure", "true", "others", "best_other", "place", "n_orders"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)

@@ -21,6 +21,13 @@ odd variance in all data sets, which moderation takes for independent, 4.9 to 5.
 random effects p < 0.05 have 0.4 % or fewer of two data sets, 3 % or fewer of three, 1 to 2 % of five and 2 to
 4 % of ten with moderated errors; with plain ones 4 to 7 % of five and 6 to 9 % of ten. Where true differences
 vary between data sets with three times the SD between donors, random effects of three or more have 4 to 5 %.
+
+Errors of prediction are no errors of sampling: one model predicts a miRNA from the same genes in all data
+sets, and what it gets wrong in a cell type it gets wrong there again. More data sets do not average that out.
+These errors are therefore taken as common to the data sets, and what they add to the square of half the
+limits is what they add in the data set where that is most: a mean of errors that are all alike, whatever its
+weights, has no more. So the limits with errors of prediction always hold those without, and do not shrink
+with the number of data sets. As far as errors do differ between data sets, they are too wide.
 """
 
 from __future__ import annotations
@@ -38,6 +45,9 @@ from sicmir.errors import ParameterError
 
 _SMALLEST = -650.0
 """Logarithm of p below which :func:`_normal_score` takes the tail, for p itself cannot be written."""
+
+APART = 0.75
+"""``i2`` from which data sets disagree considerably (Higgins 2003, doi 10.1136/bmj.327.7414.557)."""
 
 _COMBINED = ("effect", "lower", "upper", "df", "p", "tau2", "i2")
 
@@ -64,9 +74,11 @@ def combine(
         fixed effects of several, whose distribution is no t) and ``p``: of several data sets as ``across``
         says, of one by its own test. Without any test the effect is the mean over data sets weighted by
         donors, and nothing else is told. ``lower_total`` and ``upper_total`` add the errors of prediction,
-        ``exceeds_error`` says that they leave out 0; ``tau2``, the variance between data sets, and ``i2``,
-        its share, NaN for one; ``n_datasets`` and ``n_donors`` that were tested; ``n_untested``, data sets
-        with too few donors.
+        which do not shrink with the number of data sets (see above), NaN where a data set has none;
+        ``exceeds_error`` says that they leave out 0. ``tau2``, the variance between data sets, and ``i2``,
+        its share, NaN for one: fixed effects combine data sets that contradict each other as well, so read
+        no effect of several without it. ``n_datasets`` and ``n_donors`` that were tested; ``n_untested``,
+        data sets with too few donors.
 
     Raises
     ------
@@ -88,21 +100,33 @@ def combine(
     }
     for name, count in counts.items():
         found[name] = count.reindex(names.index).fillna(0).astype(int)
-    limits, total = (_limits(tested, se, across) for se in ("se", "se_total"))
+    limits = _limits(tested, across)
     found.loc[limits.index, "effect"] = limits["effect"]
-    found = found.join(limits.drop(columns="effect")).join(total[["lower", "upper"]].add_suffix("_total"))
+    found = found.join(limits.drop(columns="effect"))
+    added = _added_by_prediction(tested).reindex(names.index)
+    found["lower_total"] = found["effect"] - np.sqrt((found["effect"] - found["lower"]) ** 2 + added)
+    found["upper_total"] = found["effect"] + np.sqrt((found["upper"] - found["effect"]) ** 2 + added)
     found["exceeds_error"] = (found["lower_total"] > 0) | (found["upper_total"] < 0)
     columns = [*_COMBINED, "lower_total", "upper_total", "exceeds_error", *counts]
     return names.join(found[columns])
 
 
-def _limits(tested: pd.DataFrame, se: str, across: str) -> pd.DataFrame:
+def _added_by_prediction(tested: pd.DataFrame) -> pd.Series:
+    """What errors of prediction add to the square of half the limits: that of the data set with most.
+
+    NaN where one of the data sets does not tell, as of a model without intervals.
+    """
+    half = student.ppf(0.975, tested["df"].astype(np.float64))
+    total, error = (tested[name].astype(np.float64) for name in ("se_total", "se"))
+    added = half**2 * (total**2 - error**2).clip(lower=0)
+    return added.groupby(level=0).max().where(added.notna().groupby(level=0).all())
+
+
+def _limits(tested: pd.DataFrame, across: str) -> pd.DataFrame:
     """Effect, limits and p of differences that were tested; several rows of one index are combined."""
-    whole = (tested[se] > 0).groupby(level=0).transform("all")  # a model without intervals has no se_total
-    tested = tested[whole]
     several = tested.index.duplicated(keep=False)
-    alone = tested.loc[~several, ["effect", se, "df"]].astype(np.float64)
-    alone = _student(alone["effect"], alone[se], alone["df"]).assign(df=alone["df"], tau2=np.nan, i2=np.nan)
+    alone = tested.loc[~several, ["effect", "se", "df"]].astype(np.float64)
+    alone = _student(alone["effect"], alone["se"], alone["df"]).assign(df=alone["df"], tau2=np.nan, i2=np.nan)
     if not several.any():
         return alone[list(_COMBINED)]
     # A row for each index, a column for each of its data sets.
@@ -110,7 +134,7 @@ def _limits(tested: pd.DataFrame, se: str, across: str) -> pd.DataFrame:
     rank = part.groupby(level=0).cumcount().to_numpy()
     places, row = np.unique(part.index, return_inverse=True)
     wide = np.full((4, len(places), rank.max() + 1), np.nan)
-    wide[:, row, rank] = part[["effect", se, "df", "n_donors"]].to_numpy(dtype=np.float64).T
+    wide[:, row, rank] = part[["effect", "se", "df", "n_donors"]].to_numpy(dtype=np.float64).T
     many = _random(*wide[:2])
     if across == "fixed":
         many = _fixed(*wide).assign(df=np.nan, tau2=many["tau2"], i2=many["i2"])

@@ -2,7 +2,10 @@
 
 A few cell types make many pairs, which are not independent. Cell types are therefore what is drawn, all pairs
 of a cell type with it (Snijders & Borgatti 1999, Connections 22: 161), and with them the donors of each data
-set. Chance is what the same predictions give under other names of the cell types.
+set. Chance is what the same predictions give when the names of the cell types are exchanged, never from one
+data set to another: what the cells of a data set have in common, a tissue or a protocol, would otherwise be
+taken for knowledge of its cell types. Pairs of one data set and pairs that cross data sets are told apart,
+since the latter hold that difference as well, and chance alone shows how much of their agreement it makes.
 """
 
 from __future__ import annotations
@@ -10,14 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import chain, combinations, permutations, product
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from sicmir.atlas.agreement import LARGE, judged_mirnas
+from sicmir.atlas.agreement import ACROSS, LARGE, WITHIN, judged_mirnas
 
 COLUMNS = (
     *("pairs", "figure", "value", "lower", "upper", "chance", "chance_lower", "chance_upper", "p"),
@@ -25,8 +28,8 @@ COLUMNS = (
 )
 """Columns of :func:`overall`."""
 
-SCOPES = {"all": ["source"], "of one data set": ["source", "dataset"]}
-"""Which pairs are told of: those of a source, or of these only those whose cells are of one data set."""
+SCOPES = {WITHIN: ["source", "dataset"], ACROSS: ["source"]}
+"""Which pairs of a source are told of, and of what the cell types are that are compared with each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +44,12 @@ class _Group:
         Cell types × miRNAs, measured.
     values
         Predictions, a row for each donor and cell type.
+    dataset
+        Of each cell type.
     place, donor
         Cell type of each row of ``values``; donor, numbered over all groups.
     a, b
-        Cell types of each pair whose measured miRNAs differ.
+        Cell types of each pair of the scope whose measured miRNAs differ.
     ranks
         Pairs × miRNAs: ranks of the measured differences, less their mean, of length 1.
     sign
@@ -54,6 +59,7 @@ class _Group:
     source: str
     known: np.ndarray
     values: np.ndarray
+    dataset: np.ndarray
     place: np.ndarray
     donor: np.ndarray
     a: np.ndarray
@@ -91,35 +97,35 @@ def overall(
         For ``pairs`` as :data:`SCOPES` has them, and ``figure``, ``spearman`` (median over ``n_pairs`` pairs)
         or ``same_sign`` (share over all pairs of the measured differences of a factor of two or more that are
         predicted with their sign): its ``value``; ``lower, upper``, its 95 % percentile interval when
-        ``n_types`` cell types within each of ``n_sources`` sources and the donors of each data set are drawn
-        with replacement; ``chance`` with ``chance_lower, chance_upper``, the median and the middle 95 % over
-        ``n_namings`` ways to lay the names within each source on the predictions, all of them where they are
-        no more than ``n_resamples``; ``p``, the share of these that reach ``value``, the true one among them.
-        Intervals of few cell types are rather too narrow, and speak of cell types like these. No rows where
-        no source has two cell types.
+        ``n_types`` cell types within each of ``n_sources`` sources, for pairs of one data set within each
+        data set of a source, and the donors of each data set are drawn with replacement; ``chance`` with
+        ``chance_lower, chance_upper``, the median and the middle 95 % over ``n_namings`` ways to exchange the
+        names of the cell types of a source and data set, all of them where they are no more than
+        ``n_resamples``; ``p``, the share of these that reach ``value``, the true one among them. Intervals of
+        few cell types are rather too narrow, and speak of cell types like these, in these data sets. No rows
+        where there are no such pairs.
     """
     of = measured.obs.loc[donors.index.get_level_values(0)]
     codes, units = pd.factorize(of["dataset"].astype(str).to_numpy() + "|" + donors.index.get_level_values(1))
     datasets = [unit.partition("|")[0] for unit in units]
     rows: list[tuple[object, ...]] = []
     for scope, keys in SCOPES.items():
-        groups = _groups(measured, donors, codes, keys)
-        n_pairs = sum(len(group.a) for group in groups)
-        if not n_pairs or any(row[-4] == n_pairs for row in rows):  # the same pairs
+        groups = _groups(measured, donors, codes, keys, across=scope == ACROSS)
+        if not groups:
             continue
         rng = np.random.default_rng(seed)
         whole = [group.predicted(np.ones(len(units))) for group in groups]
         once = [np.ones(len(group.known), dtype=int) for group in groups]
         value = _figures(groups, whole, once)
         drawn = np.array([_drawn(groups, datasets, rng) for _ in range(n_resamples)])
-        sizes = [len(group.known) for group in groups]
         named = np.array(
             [
                 _figures(groups, [part[order] for part, order in zip(whole, orders, strict=True)], once)
-                for orders in _namings(sizes, n_resamples, rng)
+                for orders in _namings(groups, n_resamples, rng)
             ]
         )
-        counts = (n_pairs, sum(sizes), len({group.source for group in groups}), len(named))
+        sizes = np.array([(len(group.a), len(group.known)) for group in groups]).sum(axis=0)
+        counts = (*map(int, sizes), len({group.source for group in groups}), len(named))
         for place, figure in enumerate(("spearman", "same_sign")):
             limits = np.nanpercentile(drawn[:, place], [2.5, 97.5])
             chance = np.nanpercentile(named[:, place], [50, 2.5, 97.5])
@@ -128,7 +134,9 @@ def overall(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _groups(measured: ad.AnnData, donors: pd.DataFrame, codes: np.ndarray, keys: list[str]) -> list[_Group]:
+def _groups(
+    measured: ad.AnnData, donors: pd.DataFrame, codes: np.ndarray, keys: list[str], across: bool
+) -> list[_Group]:
     """Cell types that are compared with each other; those that stand alone are left out."""
     obs = measured.obs.loc[donors.index.unique(0)]
     found = []
@@ -136,7 +144,12 @@ def _groups(measured: ad.AnnData, donors: pd.DataFrame, codes: np.ndarray, keys:
         source = str(own["source"].iloc[0])
         judged = judged_mirnas(measured[obs.index[(obs["source"] == source).to_numpy()]].to_df())
         known = measured[own.index].to_df()[judged].to_numpy(dtype=np.float64)
-        pairs = [(a, b) for a, b in combinations(range(len(known)), 2) if (known[a] != known[b]).any()]
+        dataset = own["dataset"].astype(str).to_numpy()
+        pairs = [
+            (a, b)
+            for a, b in combinations(range(len(known)), 2)
+            if (known[a] != known[b]).any() and (dataset[a] != dataset[b]) == across
+        ]
         if not pairs:
             continue
         a, b = np.array(pairs).T
@@ -145,7 +158,8 @@ def _groups(measured: ad.AnnData, donors: pd.DataFrame, codes: np.ndarray, keys:
         place = own.index.get_indexer(donors.index.get_level_values(0)[rows])
         values = donors[judged].to_numpy(dtype=np.float64)[rows]
         sign = np.sign(difference) * (np.abs(difference) >= LARGE)
-        found.append(_Group(source, known, values, place, codes[rows], a, b, _unit_ranks(difference), sign))
+        ranks = _unit_ranks(difference)
+        found.append(_Group(source, known, values, dataset, place, codes[rows], a, b, ranks, sign))
     return found
 
 
@@ -186,15 +200,26 @@ def _drawn(
     return _figures(groups, [group.predicted(weight) for group in groups], times)
 
 
-def _namings(sizes: Sequence[int], most: int, rng: np.random.Generator) -> Iterator[list[list[int]]]:
-    """Ways to name the cell types of each group, the true one first: all, or as many as wanted at random."""
-    if math.prod(math.factorial(n) for n in sizes) <= most:
-        for orders in product(*(permutations(range(n)) for n in sizes)):
-            yield [list(order) for order in orders]
-        return
-    yield [list(range(n)) for n in sizes]
-    for _ in range(most - 1):
-        yield [rng.permutation(n).tolist() for n in sizes]
+def _namings(groups: Sequence[_Group], most: int, rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
+    """Ways to exchange the names of cell types within data sets: all, or as many as wanted at random.
+
+    The true one is the first.
+    """
+    parts = [
+        (place, np.flatnonzero(group.dataset == dataset))
+        for place, group in enumerate(groups)
+        for dataset in np.unique(group.dataset)
+    ]
+    own = [members for _, members in parts]
+    if math.prod(math.factorial(len(members)) for members in own) <= most:
+        ways: Iterator[Sequence[Sequence[int] | np.ndarray]] = product(*map(permutations, own))
+    else:
+        ways = chain([own], ([rng.permutation(members) for members in own] for _ in range(most - 1)))
+    for way in ways:
+        orders = [np.arange(len(group.known)) for group in groups]
+        for (place, members), order in zip(parts, way, strict=True):
+            orders[place][members] = order
+        yield orders
 
 
 def _unit_ranks(difference: np.ndarray) -> np.ndarray:

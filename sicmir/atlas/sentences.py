@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
+from sicmir.atlas.agreement import ACROSS, WITHIN
+from sicmir.atlas.combine import APART
 from sicmir.publishing import markup
 
 _CHANCE = ("_chance_lower", "_chance_upper")
@@ -20,37 +24,63 @@ def disease_told(contrast: pd.DataFrame, told: str) -> str:
     if contrast.empty:
         return "No data set has two diseases or conditions, so that none are compared."
     n, found = int(contrast["p"].notna().sum()), int(contrast["finding"].sum())
-    return f"{told}: {n} differences could be tested, {found} are findings."
+    sentence = f"{told}: {n} differences could be tested, {found} are findings"
+    combined = contrast.loc[contrast["finding"], "i2"].dropna()
+    if combined.empty:
+        return f"{sentence}."
+    apart = int((combined >= APART).sum())
+    return f"{sentence}, {apart} of these with an I² of {markup.percent(APART)} or more between data sets."
 
 
 def pairs_told(judged: pd.DataFrame, found: dict[str, float]) -> str:
     """How predicted differences agree with measured ones, with chance beside it.
+
+    First the pairs of cell types of one data set, then those that cross data sets, which also hold what sets
+    the data sets apart.
 
     Parameters
     ----------
     judged
         As :func:`sicmir.atlas.agreement.agreement` gives it.
     found
-        Figures over all pairs, as :func:`sicmir.atlas.study.headline` has them.
+        Figures over pairs, as :func:`sicmir.atlas.study.headline` has them.
     """
-    if judged.empty or pd.isna(found["between"]):
+    if judged["spearman"].isna().all():
         return "No two cell types of this atlas were measured by one source, so that nothing is judged."
-    above, below = int((judged["lower"] > 0).sum()), int((judged["upper"] < 0).sum())
-    r, sign = (
-        {part: template(found[f"{name}{part}"]) for part in ("", "_lower", "_upper", *_CHANCE)}
-        for name, template in (("between", _number), ("same_sign", markup.percent))
-    )
-    told = (
-        f"Of {len(judged)} pairs of cell types with measured miRNAs, predicted and measured differences "
-        f"correlate by {r['']} in the median (95 % interval {r['_lower']} to {r['_upper']} over cell types "
-        f"and donors; with the names of the cell types exchanged {r[_CHANCE[0]]} to {r[_CHANCE[1]]}). The "
-        f"interval of a pair lies above 0 for {above} of them and below 0 for {below}."
-    )
-    if pd.isna(found["same_sign"]):
+    within, across = (judged[judged["pairs"] == pairs] for pairs in (WITHIN, ACROSS))
+    if within.empty:
+        told = "No two cell types of one data set were measured by one source."
+    else:
+        above, below = int((within["lower"] > 0).sum()), int((within["upper"] < 0).sum())
+        told = (
+            f"Of {len(within)} pairs of cell types of one data set with measured miRNAs, predicted and "
+            "measured differences correlate by "
+            f"{_with_chance(found, 'between', _number, ' over cell types and donors')}."
+            f" The interval of a pair lies above 0 for {above} of them and below 0 for {below}."
+        )
+        if pd.notna(found["same_sign"]):
+            told += (
+                " A measured difference of a factor of two or more has the right sign in "
+                f"{_with_chance(found, 'same_sign', markup.percent)}."
+            )
+    if across.empty:
         return told
-    return told + (
-        f" A measured difference of a factor of two or more has the right sign in {sign['']} "
-        f"({sign['_lower']} to {sign['_upper']}; names exchanged {sign[_CHANCE[0]]} to {sign[_CHANCE[1]]})."
+    told += (
+        f" The {len(across)} pairs that cross data sets, which also hold what sets these apart, correlate by "
+        f"{_with_chance(found, 'across_between', _number)}"
+    )
+    if pd.notna(found["across_same_sign"]):
+        told += f", with the right sign in {_with_chance(found, 'across_same_sign', markup.percent)}"
+    return f"{told}."
+
+
+def _with_chance(found: dict[str, float], name: str, shown: Callable[[float], str], drawn: str = "") -> str:
+    """A figure with its interval, and what exchanged names give."""
+    value, *limits = (shown(found[f"{name}{part}"]) for part in ("", "_lower", "_upper", *_CHANCE))
+    median = " in the median" if shown is _number else ""
+    return (
+        f"{value}{median} (95 % interval {limits[0]} to {limits[1]}{drawn}; with the names of the cell types "
+        f"exchanged within data sets {limits[2]} to {limits[3]}, p {found[f'{name}_p']:.2g})"
     )
 
 
@@ -65,13 +95,14 @@ def range_told(judged: pd.DataFrame) -> str:
 
 
 def names_told(orders: pd.DataFrame) -> str:
-    """The place of the right names among all others, by source (``agreement.place_of_names``)."""
+    """The place of the right names among all of the data sets, by source (``agreement.place_of_names``)."""
     rows = orders[orders["figure"] == "between"]
     if rows.empty:
         return "No source has enough cell types to try all other names."
     places = (f"{row.place} of {row.n_orders} ({row.source})" for row in rows.itertuples())
     return (
-        f"Among all ways to name the cell types of a source, the right one takes place {', '.join(places)}."
+        "Among all ways to exchange the names of the cell types of a source within data sets, the right one "
+        f"takes place {', '.join(places)}."
     )
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 import pandas as pd
 from IPython.display import HTML
 
-from sicmir.atlas import links, meta, sentences
+from sicmir.atlas import agreement, links, meta, sentences
+from sicmir.atlas.combine import APART
 from sicmir.atlas.expression import expression
 from sicmir.atlas.query import Atlas
 from sicmir.donors.mirna_findings import adjusted
@@ -145,8 +146,8 @@ def shown_contrast(contrast: pd.DataFrame, n: int = 8) -> pd.DataFrame:
     """First rows of :func:`compared` as the page shows them, or one line of text."""
     if contrast.empty:
         return pd.DataFrame({"difference": ["None in these data."]})
-    columns = ["cell_type", "mirna", "grade", "effect", "lower", "upper", "q", "n_datasets", "n_donors"]
-    return contrast[[*columns, "n_untested"]].head(n)
+    columns = ["cell_type", "mirna", "grade", "effect", "lower", "upper", "q", "i2", "n_datasets"]
+    return contrast[[*columns, "n_donors", "n_untested"]].head(n)
 
 
 def shown_network(linked: pd.DataFrame, n: int = 10) -> pd.DataFrame:
@@ -228,9 +229,11 @@ def headline(
         "megabytes": float(table["bytes"].sum() / 1e6),
         "n_marked": int(tested.sum()),
         "n_findings": int(markers["finding"].sum()),
+        "n_apart": int((markers["finding"] & (markers["i2"] >= APART)).sum()),
         "n_untested_types": int((~tested).sum()),
         "n_targets": len(network),
         "n_pairs": len(judged),
+        "n_across": int((judged["pairs"] == agreement.ACROSS).sum()),
         "pairs_told": sentences.pairs_told(judged, pairs),
         "range_told": sentences.range_told(judged),
         "names_told": sentences.names_told(orders),
@@ -238,12 +241,17 @@ def headline(
 
 
 def _of_pairs(whole: pd.DataFrame) -> dict[str, float]:
-    """Figures over all pairs, with their intervals and what chance gives; NaN where there are none."""
-    rows = whole[whole["pairs"] == "all"].set_index("figure")
+    """Figures over pairs, with their intervals and what chance gives; NaN where there are none.
+
+    Pairs of one data set come first; names of those that cross data sets begin with ``across``.
+    """
+    rows = whole.set_index(["pairs", "figure"])
     shown = ("value", "lower", "upper", "chance_lower", "chance_upper", "p")
+    names = {(agreement.WITHIN, "spearman"): "between", (agreement.WITHIN, "same_sign"): "same_sign"}
+    names |= {(agreement.ACROSS, figure): f"across_{name}" for (_, figure), name in list(names.items())}
     found = {}
-    for figure, name in (("spearman", "between"), ("same_sign", "same_sign")):
+    for of, name in names.items():
         for part in shown:
             key = name if part == "value" else f"{name}_{part}"
-            found[key] = float(rows.loc[figure, part]) if figure in rows.index else float("nan")
+            found[key] = float(rows.loc[of, part]) if of in rows.index else float("nan")
     return found

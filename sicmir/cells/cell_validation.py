@@ -165,13 +165,16 @@ def per_mirna(measured: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     return found.assign(right=found["highest"] == found["predicted_highest"])
 
 
-def renamed(measured: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
+def renamed(measured: pd.DataFrame, predicted: pd.DataFrame, within: pd.Series | None = None) -> pd.DataFrame:
     """Agreement for every way to lay the names of the cell types on the predictions.
 
     Parameters
     ----------
     measured, predicted
         Cell types of one source × miRNAs, log2, without NaN.
+    within
+        Cell type -> data set, or what else sets cells apart: names are exchanged within it alone, so that
+        what only tells data sets apart does not count. None takes all for one.
 
     Returns
     -------
@@ -191,7 +194,11 @@ def renamed(measured: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     if not 4 <= len(names) <= MOST_TYPES:
         raise DataError(f"Expected 4 to {MOST_TYPES} cell types, found {len(names)}.")
     rows = []
+    blocks = [0] * len(names) if within is None else within.astype(str).loc[names].tolist()
+    block_of = dict(zip(names, blocks, strict=True))
     for order in permutations(names):
+        if [block_of[name] for name in order] != blocks:
+            continue
         other = predicted.loc[list(order)].set_axis(measured.index)
         judged = per_mirna(measured, other)
         between = between_cell_types(measured, other)["spearman"].median()

@@ -56,7 +56,7 @@ const sicmirEffects = (() => {
         name: (row) => `${row.mirna} (${row.grade || "no grade"})`,
         grey,
         told: (row) =>
-          `${row.mirna}: ${number(row.effect)} (${limits(row.lower, row.upper)}), q ${small(row.q)}, grade ${row.grade}`,
+          `${row.mirna}: ${number(row.effect)} (${limits(row.lower, row.upper)}), q ${small(row.q)}, I² ${percent(row.i2)}, grade ${row.grade}`,
         caption: `${first(list)} Line: 95 % confidence limits over donors; ${atlas.facts.across === "fixed" ? "data sets stand for themselves (fixed effects)" : "data sets stand for others like them (random effects)"}. Filled: a finding (false discovery rate 5 %). Grey: too low a grade to count.`,
       }),
       table(
