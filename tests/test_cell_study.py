@@ -79,6 +79,19 @@ def test_cells_are_counted_by_donor_and_type():
     assert cell_study.pools(cells(), 12).n_obs == 6
 
 
+def test_pairs_of_pools_whose_intervals_overlap_are_counted():
+    rows = [
+        ("m", "P1 a", "a", 1.0, 3.0),
+        ("m", "P1 b", "b", 2.0, 4.0),
+        ("m", "P2 a", "a", 3.5, 5.0),
+        ("m", "P2 b", "b", np.nan, np.nan),
+        ("n", "P1 a", "a", 1.0, 2.0),
+        ("n", "P1 b", "b", 2.5, 3.0),
+    ]
+    beside = pd.DataFrame(rows, columns=["mirna", "pool", "cell_type", "lower", "upper"])
+    assert cell_study.overlaps(beside) == {"n_compared": 3, "n_overlap": 2}
+
+
 def test_headline_and_figures(reference, predicted, orders):
     adata = cells()
     pooled = prediction.predict(adata, bundle(), by=["donor", "cell_type"], progress=False)
@@ -104,7 +117,10 @@ def test_headline_and_figures(reference, predicted, orders):
         cell_robustness.summary(thinned["frozen"]).set_index("setting").loc[0.1, "r"]
     )
     assert np.isnan(found["r_enough"])  # no pool of 50 cells here
+    assert found["droplets"] == cell_study.SYNTHETIC
+    assert found["n_droplet_donors"] == reference.droplets.obs["donor"].nunique()
     summaries = cell_study.summaries(droplets)
+    assert not {name for name in cell_study.CONSTANT if name in summaries and summaries[name].nunique() < 2}
     assert summaries["transform"].tolist() == ["frozen"] * 2 + ["rank"] * 2
     assert "partial" not in summaries
 

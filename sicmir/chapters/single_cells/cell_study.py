@@ -21,8 +21,14 @@ QUOTED = "frozen"
 ENOUGH = 50
 """Cells in a pool that the headline speaks of."""
 
+MEASURED, SYNTHETIC = "10x, pancreatic cancer, one donor of poor quality", "synthetic"
+"""What the droplets are."""
+
 ALONE = "cohort, lines alone"
 """Name of the transform cohort with no other cell types than the lines."""
+
+CONSTANT = ("n_groups", "n_draws", "coverage")
+"""Columns of the summaries that say the same in every row, unless they vary."""
 
 
 def composition(cells: AnnData) -> pd.DataFrame:
@@ -118,10 +124,33 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def summaries(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """``cell_robustness.summary`` of each transform; a column without any value is left out."""
-    return stacked({name: cell_robustness.summary(table) for name, table in tables.items()}).dropna(
-        axis=1, how="all"
-    )
+    """``cell_robustness.summary`` of each transform.
+
+    A column without any value is left out, and :data:`CONSTANT` where they do not vary.
+    """
+    found = stacked({name: cell_robustness.summary(table) for name, table in tables.items()})
+    same = [name for name in CONSTANT if found[name].nunique() < 2]
+    return found.drop(columns=same).dropna(axis=1, how="all")
+
+
+def overlaps(beside: pd.DataFrame) -> dict[str, int]:
+    """Count pairs of pools whose intervals overlap, over miRNAs.
+
+    Parameters
+    ----------
+    beside
+        As :func:`sicmir.cells.pool_table.beside_trust` gives it.
+
+    Returns
+    -------
+    ``n_compared``, pairs of pools of different cell types that were predicted, each miRNA counted, and
+    ``n_overlap`` of them.
+    """
+    shown = beside.dropna(subset=["lower", "upper"])
+    pairs = shown.merge(shown, on="mirna", suffixes=("", "_other"))
+    pairs = pairs[(pairs["pool"] < pairs["pool_other"]) & (pairs["cell_type"] != pairs["cell_type_other"])]
+    meet = (pairs["lower"] <= pairs["upper_other"]) & (pairs["lower_other"] <= pairs["upper"])
+    return {"n_compared": len(pairs), "n_overlap": int(meet.sum())}
 
 
 def headline(
@@ -186,6 +215,10 @@ def headline(
         "partial": float(agreement["partial"].median()),
         "cells_enough": ENOUGH,
         "alone": at("droplets", 1, "abstained"),
+        "r_alone": at("droplets", 1, "r"),
+        "droplets": SYNTHETIC if reference.droplets.uns["sicmir"]["synthetic"] else MEASURED,
+        "n_droplet_donors": int(reference.droplets.obs["donor"].nunique()),
+        "half_cell_type": str(reference.half_cells.obs["cell_type"].iloc[0]),
         "abstained_enough": at("droplets", ENOUGH, "abstained"),
         "r_enough": at("droplets", ENOUGH, "r"),
         "n_droplet_groups": int(droplets[QUOTED]["group"].nunique()),
