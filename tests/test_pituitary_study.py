@@ -47,7 +47,8 @@ def test_toy_takes_the_place_of_what_cannot_be_reached(monkeypatch):
     def refuse(*_):
         raise UnreachableError("nothing there")
 
-    monkeypatch.setattr(data, "load", refuse)
+    for name in ("load", "load_table"):
+        monkeypatch.setattr(data, name, refuse)
     with pytest.warns(UserWarning, match="SYNTHETIC DATA: no real data set.*nothing there"):
         cells = pituitary_sets.load_cells("auto")
     assert cells.obs.groupby("condition")["donor"].nunique().to_dict() == {"normal": 2, "tumour": 3}
@@ -61,7 +62,7 @@ def test_toy_takes_the_place_of_what_cannot_be_reached(monkeypatch):
 
 
 def test_the_signature_is_read_as_profiles_and_abstained(monkeypatch, toy):
-    monkeypatch.setattr(data, "load", lambda key: signature())
+    monkeypatch.setattr(data, "load_table", lambda key: signature())
     found = pituitary_sets.load_cells("pituitary")
     assert found.obs["cell_type"].tolist() == [
         "corticotroph",
