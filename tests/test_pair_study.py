@@ -209,8 +209,8 @@ def test_figures_that_the_page_quotes_are_those_of_its_tables(study, agreed):
         "claims_told": (
             "Of 2 published differences the measured miRNA agrees with 1, disagrees with 1, and cannot tell "
             "of 0. Of 5 differences the predicted miRNA, with the errors of prediction taken along, agrees "
-            "with 1, disagrees with 1, and cannot tell of 3. The sign is the published one for 2 of the 3 that "
-            "count."
+            "with 1, disagrees with 1, and cannot tell of 3. The sign is the published one for 2 of the 3 "
+            "that count."
         ),
         "halves_spearman": f"{agreed['effect_spearman'].iloc[-1]:.2f}",
     }

@@ -15,7 +15,13 @@ from sicmir import data, paths
 from sicmir.cells import cell_annotation, cell_quality
 from sicmir.chapters import claims
 from sicmir.chapters.pancreas import tumour_headline, tumour_sets
-from sicmir.chapters.pituitary import pituitary_headline, pituitary_plots, pituitary_sets, pituitary_study
+from sicmir.chapters.pituitary import (
+    animal_controls,
+    pituitary_headline,
+    pituitary_plots,
+    pituitary_sets,
+    pituitary_study,
+)
 from sicmir.chapters.pituitary.low_coverage import few_genes
 from sicmir.chapters.pituitary.pituitary_sets import PITUITARY
 from sicmir.errors import DataError, ParameterError, UnreachableError
@@ -305,15 +311,18 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
     assert page["asked"] == "type B"
     figures = page["figures"]
     assert figures["n_abstained"] < figures["n_profiles"] / 4
-    assert figures["coverage"] == 1
+    assert figures["coverage"] == "100 %"
     assert figures["n_few"] == round(0.18 * 977)
     assert figures["types_whole_spearman"] > 0.8
     assert figures["types_floored_spearman"] < figures["types_whole_spearman"]
-    assert figures["age_A_lower"] > 0.5  # planted
-    assert figures["genes_A_spearman"] < 0.5
+    ages = page["grades"].query("grade == 'A'").set_index("contrast").loc[page["names"][0]]
+    assert ages["lower"] > 0.5  # planted
+    assert f"{ages['spearman']:.2f} ({ages['lower']:.2f} to {ages['upper']:.2f})" in figures["ages_told"]
     assert figures["pairing_p"] < 0.05  # planted
-    assert figures["claims_open"] == figures["n_claims"] > 0  # type B is no corticotroph
-    assert figures["organ_agree"] == figures["organ_disagree"] == 0
+    # Type B is no corticotroph, and no tissue was measured.
+    for name in ("claims_told", "organ_told"):
+        assert "agrees with 0, disagrees with 0" in figures[name]
+    assert "nan" not in " ".join(str(value) for key, value in figures.items() if key.endswith("_told"))
     planted = page["ages_planted"]
     good = planted[planted["grade"].isin(["A", "B"])]
     assert np.corrcoef(good["planted"], good["predicted"])[0, 1] > 0.8
@@ -331,6 +340,28 @@ def test_a_page_of_another_data_set_by_parameters_alone(toy, tmp_path):
     }
     saved = pd.read_csv(tmp_path / "results" / "agreement_by_grade.csv")
     assert len(saved) == len(page["grades"])
+
+
+def test_sentences_leave_out_what_is_not_there():
+    grades = pd.DataFrame(
+        {"grade": ["A", "B", "D"], "spearman": [0.5, -0.2, 0.1], "lower": [0.4, -0.3, 0.0], "upper": 0.6}
+    )
+    halves = grades.assign(what=animal_controls.HALVES, spearman=0.7)
+    genes = grades.assign(what=animal_controls.GENES, spearman=-0.001)
+    told = pituitary_headline.ages_told(grades, pd.concat([genes, halves]))
+    assert "by 0.50 (0.40 to 0.60) for grade A and −0.20 (−0.30 to 0.60) for grade B (95 %" in told
+    assert "With the genes exchanged it is 0.00 (" in told  # no minus zero
+    assert "too few" not in told
+    told = pituitary_headline.ages_told(grades[grades["grade"] != "B"], halves.iloc[:0])
+    assert told.endswith("clusters of miRNAs). Grade B holds too few miRNAs to tell.")
+    few = pituitary_headline.ages_told(grades.iloc[2:], halves)
+    assert few == "Neither grade A nor grade B holds enough miRNAs to tell."
+    within = grades.rename(columns={"spearman": "median"})
+    told = pituitary_headline.individuals_told(within.iloc[:1])
+    assert told.endswith("by 0.50 (0.40 to 0.60) for grade A. Grade B holds too few miRNAs to tell.")
+    sides = pd.DataFrame({"side": ["measured", "predicted"], "place": [1, 3], "n_tissues": 9})
+    assert "takes place 1 of 9 for the measured" in pituitary_headline.tissue_told(sides)
+    assert "is not known" in pituitary_headline.tissue_told(sides.iloc[:0])
 
 
 @pytest.mark.real

@@ -12,8 +12,11 @@ from sicmir.chapters import claims
 from sicmir.chapters.pancreas import tumour_study
 from sicmir.chapters.pituitary import animal_controls, low_coverage, pituitary_study
 from sicmir.chapters.pituitary.pituitary_sets import Animals
+from sicmir.publishing import markup
 
 _LIMITS = ("spearman", "lower", "upper")
+_SIDES = ("measured", "predicted")
+_NONE = "Neither grade A nor grade B holds enough miRNAs to tell."
 
 
 def first_markers(markers: pd.DataFrame, n: int = 4) -> pd.DataFrame:
@@ -58,6 +61,12 @@ def cut_down(by_types: pd.DataFrame, by_samples: pd.DataFrame, digits: int = 2) 
         found[f"{word}: abstained"] = table["abstained"].map(lambda share: f"{share:.0%}")
         found[f"{word}: Spearman r"] = [f"{r} ({low} to {high})" for r, low, high in zip(*rows, strict=True)]
     return pd.DataFrame(found)
+
+
+def shown_coverage(report: pd.DataFrame) -> pd.DataFrame:
+    """``low_coverage.report`` with donor and cell type of each profile set apart by a dot."""
+    shown = report.rename_axis("profile").reset_index()
+    return shown.assign(profile=shown["profile"].astype(str).str.replace("|", " · "))
 
 
 def findings(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
@@ -146,13 +155,13 @@ def headline(
         Name of the contrast of ages.
     """
     measured = verdicts["contrast"] == pituitary_study.TISSUE
-    organ, counts = claims.counts(verdicts[measured]), claims.counts(verdicts[~measured])
     found = {
         "dataset": str(cells.uns["sicmir"]["dataset"]),
         "n_profiles": len(report),
+        "n_donors": predicted.obs["donor"].nunique() if "donor" in predicted.obs else 1,
         "n_landmarks": int(report["landmarks"].max()),
-        "coverage": float(report["coverage"].max()),
-        "above_floor": float(report["above_floor"].median()),
+        "coverage": markup.percent(report["coverage"].max()),
+        "above_floor": markup.percent(report["above_floor"].median()),
         "n_abstained": int(predicted.obs["abstained"].sum()),
         "n_few": int(few.sum()),
         "n_pairs": int(by_types["n_pairs"].iloc[0]),
@@ -163,13 +172,12 @@ def headline(
         "n_mirnas": animals.mirna.n_vars,
         "n_orthologues": sum(animals.orthologues.values()),
         "animals_abstained": int(shown.obs["abstained"].sum()),
-        "organ_agree": organ["agrees"],
-        "organ_disagree": organ["disagrees"],
-        "n_organ": int(measured.sum()),
-        "claims_agree": counts["agrees"],
-        "claims_disagree": counts["disagrees"],
-        "claims_open": counts["cannot_tell"],
-        "n_claims": int((~measured).sum()),
+        "organ_told": claims.told(
+            verdicts[measured], "published claims about the gland among other tissues", "measurement"
+        ),
+        "claims_told": claims.told(
+            verdicts[~measured], "published claims about corticotroph tumours", "the prediction"
+        ),
         "transform": str(predicted.uns["sicmir"]["transform"]),
         "animal_transform": str(shown.uns["sicmir"]["transform"]),
         "pairing_r": float(paired["r"]),
@@ -188,32 +196,72 @@ def headline(
         for short, name in names.items():
             for column in _LIMITS:
                 found[f"{kind}_{short}_{column}"] = float(rows.loc[name, column])
-    by_grade = grades[grades["contrast"] == age].set_index("grade")
-    within = singles[singles["scope"] == "within age and sex"].set_index("grade")
     ages = called.set_index("contrast").loc[age]
     columns = {"called": "predicted", "confirmed": "in both, same sign", "true": "measured"}
     found |= {name: int(ages[column]) for name, column in columns.items()}
-    for grade in ("A", "B"):
-        for column in _LIMITS:
-            found[f"age_{grade}_{column}"] = _at(by_grade, grade, column)
-        for column in ("median", "lower", "upper"):
-            found[f"within_{grade}_{column}"] = _at(within, grade, column)
-    beside = controls[controls["contrast"] == age].set_index("what")
-    known = {"genes": animal_controls.GENES, "animals": animal_controls.ANIMALS}
-    known["halves"] = animal_controls.HALVES
-    for grade in ("A", "B"):
-        rows = beside[beside["grade"] == grade]
-        for short, name in known.items():
-            for column in _LIMITS:
-                found[f"{short}_{grade}_{column}"] = _at(rows, name, column)
-    sides = identity.set_index("side")
-    for side in ("measured", "predicted"):
-        place, n = _at(sides, side, "place"), _at(sides, side, "n_tissues")
-        found[f"identity_{side}"] = _at(sides, side, "spearman")
-        found[f"identity_{side}_place"] = f"{place:.0f} of {n:.0f}" if np.isfinite(place) else "not compared"
+    found["ages_told"] = ages_told(grades[grades["contrast"] == age], controls[controls["contrast"] == age])
+    found["individuals_told"] = individuals_told(singles[singles["scope"] == "within age and sex"])
+    found["tissue_told"] = tissue_told(identity)
     return found
 
 
-def _at(table: pd.DataFrame, row: str, column: str) -> float:
-    """An entry rounded as it is quoted, so that a small negative number is 0; NaN where there is none."""
-    return round(float(table.loc[row, column]), 2) + 0.0 if row in table.index else float("nan")
+def ages_told(grades: pd.DataFrame, controls: pd.DataFrame) -> str:
+    """How predicted differences of one contrast agree with measured ones, beside their controls.
+
+    Parameters
+    ----------
+    grades, controls
+        Rows of that contrast of :func:`sicmir.chapters.pituitary.cross_species.differences` and
+        :func:`sicmir.chapters.pituitary.animal_controls.controls`.
+    """
+    own = _by_grade(grades)
+    if not own:
+        return _NONE
+    told = (
+        "With abstention switched off, differences between the ages correlate with the measured ones by "
+        f"{own} (95 % over animals and clusters of miRNAs)."
+    )
+    for name, words in (
+        (animal_controls.GENES, "With the genes exchanged it is"),
+        (animal_controls.HALVES, "For one half of the animals, measured, against the other it is"),
+    ):
+        if beside := _by_grade(controls[controls["what"] == name]):
+            told += f" {words} {beside}."
+    return told + _too_few(grades)
+
+
+def individuals_told(within: pd.DataFrame) -> str:
+    """Agreement over animals of one age and sex (``cross_species.individuals``)."""
+    own = _by_grade(within, "median")
+    if not own:
+        return _NONE
+    return f"Within animals of one age and sex, miRNAs correlate by {own}." + _too_few(within)
+
+
+def tissue_told(identity: pd.DataFrame) -> str:
+    """The place of the pituitary among human tissues (``cross_species.identity``)."""
+    sides = identity.set_index("side")
+    if not {"measured", "predicted"} <= set(sides.index[sides["place"].notna()]):
+        return "No human pituitary was measured here, so that its place among tissues is not known."
+    places = (f"{sides.loc[side, 'place']:.0f} of {sides.loc[side, 'n_tissues']:.0f}" for side in _SIDES)
+    measured, predicted = places
+    return (
+        f"Among human tissues, pituitary takes place {measured} for the measured miRNAs of the animals, "
+        f"{predicted} for their predicted ones."
+    )
+
+
+def _by_grade(table: pd.DataFrame, value: str = "spearman") -> str:
+    """A figure with its limits for grades A and B, where there are any."""
+    rows = table[table["grade"].isin(["A", "B"]) & table[value].notna()].sort_values("grade")
+    shown = rows[[value, "lower", "upper"]].map(lambda one: markup.number(round(one, 2) + 0.0, 2)).to_numpy()
+    told = (
+        f"{middle} ({lower} to {upper}) for grade {grade}"
+        for (middle, lower, upper), grade in zip(shown, rows["grade"], strict=True)
+    )
+    return " and ".join(told)
+
+
+def _too_few(table: pd.DataFrame) -> str:
+    absent = [grade for grade in "AB" if grade not in set(table["grade"])]
+    return "".join(f" Grade {grade} holds too few miRNAs to tell." for grade in absent)
