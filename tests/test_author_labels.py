@@ -103,7 +103,7 @@ def test_labels_of_a_list_check_the_names_of_cells(monkeypatch):
     listed = pd.DataFrame({"sample": "P1", "cell_type": "their " + named.obs["planted"].astype(str)[kept]})
     measured = pd.DataFrame({"genes": 1000}, named.obs_names)
     nothing = tumour_study.labels_of_authors(named, measured, named)
-    assert tumour_study.told_of_labels(*nothing, named).startswith("These cells come without labels")
+    assert tumour_study.told_of_labels(*nothing, named).startswith("No labels by the authors")
     monkeypatch.setattr(tumour_sets, "author_labels", lambda _: listed)
     monkeypatch.setattr(tumour_sets, "AUTHOR_SAMPLES", {donor: "P1"})
     aligned, laid = tumour_study.labels_of_authors(named, measured, named)

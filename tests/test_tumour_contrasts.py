@@ -45,8 +45,8 @@ def test_few_donors_are_ranked_with_all_pairs():
     told = tumour_contrasts.told(found, "metastasis", "primary")
     assert told.startswith("Donors are too few for a test in any cell type. In T (2 against 3 donors), ")
     share = pairs[~pairs["greyed"] & (pairs["cell_type"] == "T")]["separated"].mean()
-    assert f"{share:.0%} of the miRNAs separate" in told
-    assert "chance alone separates 20%" in told
+    assert f"{100 * share:.0f} % of the miRNAs separate" in told
+    assert "chance alone separates 20 %" in told
 
 
 def test_enough_donors_are_tested():

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from sicmir import stats
 from sicmir.donors import few_donors
+from sicmir.publishing import markup
 
 MARKERS = (
     *("cell_type", "mirna", "effect", "lower", "upper", "q", "n_case", "lower_total", "upper_total"),
@@ -166,8 +167,8 @@ def told(table: pd.DataFrame, case: str, reference: str, fdr: float = 0.05) -> s
         sizes["all"] = sizes["n_case"] + sizes["n_reference"]
         row = next(sizes.sort_values(["least", "all"], ascending=False, kind="stable").itertuples())
         sentences.append(
-            f"In {row.cell_type} ({_donors(row)}), {row.share:.0%} of the miRNAs separate the donors of the "
-            f"two conditions, where chance alone separates {row.chance:.0%}."
+            f"In {row.cell_type} ({_donors(row)}), {markup.percent(row.share)} of the miRNAs separate the "
+            f"donors of the two conditions, where chance alone separates {markup.percent(row.chance)}."
         )
     return " ".join(sentences)
 

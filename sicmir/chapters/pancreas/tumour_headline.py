@@ -12,6 +12,7 @@ from sicmir.chapters import claims
 from sicmir.chapters.pancreas import tumour_contrasts, tumour_sets, tumour_study
 from sicmir.matrices.normalise import TransformChoice
 from sicmir.model import Bundle
+from sicmir.publishing import markup
 
 
 def planted(cells: AnnData, predicted: AnnData, seed: int = 0) -> pd.DataFrame:
@@ -120,14 +121,8 @@ def headline(
         :func:`sicmir.chapters.pancreas.tumour_claims.literature` and
         :func:`sicmir.chapters.pancreas.tumour_study.told_of_labels`.
     """
-    agree_b, n_b = marker_agreement.share(judged, "B")
     cohorts = bundle.card.get("training_data", {}).get("cohorts", {})
     own = cohorts.get(tumour_study.PANCREATIC, 0)
-    counts = claims.counts(verdicts)
-    by_interval = shares.set_index("interval")
-    whole = by_interval.loc[marker_agreement.ALL]
-    told, untold = (by_interval.loc[name] for name in marker_agreement.INTERVALS[:2])
-    others = orders["share"].iloc[1:]
     unnamed = names.loc[names["cell_type"] == cell_annotation.UNASSIGNED, "n_cells"].sum()
     return {
         "trained_on": "were" if own else "were not" if cohorts else "are not known to be",
@@ -139,33 +134,56 @@ def headline(
         "n_predicted": int((~predicted.obs["abstained"]).sum()),
         "n_abstained": int(predicted.obs["abstained"].sum()),
         "n_outside": int((~predicted.obs["in_domain"] & ~predicted.obs["abstained"]).sum()),
-        "sign_agree": int(whole["agree"]),
-        "sign_n": int(whole["n"]),
-        "sign_share": _percent(whole["share"]),
-        "sign_lower": _percent(whole["lower"]),
-        "sign_upper": _percent(whole["upper"]),
-        "sign_n_clusters": int(whole["n_clusters"]),
-        "sign_told_agree": int(told["agree"]),
-        "sign_told_n": int(told["n"]),
-        "sign_untold_agree": int(untold["agree"]),
-        "sign_untold_n": int(untold["n"]),
-        "sign_share_b": _percent(agree_b / n_b if n_b else float("nan")),
-        "sign_n_b": n_b,
-        "sign_place": marker_agreement.place(orders),
-        "n_orders": len(orders),
-        "sign_others": _percent(others.median()),
-        "sign_best_other": _percent(others.max()),
+        "sign_n": marker_agreement.share(judged, "A")[1],
+        "sign_n_b": marker_agreement.share(judged, "B")[1],
+        "signs_told": signs_told(judged, shares),
+        "names_told": names_told(orders),
         "conditions": conditions,
         "n_windows": windows.n_obs,
-        "windows_abstained": _percent(windows.obs["abstained"].mean()),
-        "claims_agree": counts["agrees"],
-        "claims_disagree": counts["disagrees"],
-        "claims_open": counts["cannot_tell"],
-        "n_claims": len(verdicts),
+        "windows_abstained": markup.percent(windows.obs["abstained"].mean()),
+        "claims_told": claims.told(verdicts),
         "labels": labels,
     }
 
 
-def _percent(share: float) -> str:
-    """A share in words; a dash where there is none."""
-    return "–" if pd.isna(share) else f"{share:.0%}"
+def signs_told(judged: pd.DataFrame, shares: pd.DataFrame) -> str:
+    """How many predicted differences have the measured sign.
+
+    Parameters
+    ----------
+    judged, shares
+        Of :func:`sicmir.cells.marker_agreement.signs` and ``shares``.
+    """
+    by_interval = shares.set_index("interval").astype(object)  # whole numbers stay such
+    whole = by_interval.loc[marker_agreement.ALL]
+    if not whole["n"]:
+        return "No predicted difference of grade A has a known direction, so that no sign is judged."
+    agree_b, n_b = marker_agreement.share(judged, "B")
+    if pd.isna(whole["lower"]):
+        interval = f"no interval, over {whole['n_clusters']} genomic clusters"
+    else:
+        limits = f"{markup.percent(whole['lower'])} to {markup.percent(whole['upper'])}"
+        interval = f"95 % interval over {whole['n_clusters']} genomic clusters {limits}"
+    told = (
+        "Where libraries of such cells give a direction, the prediction has the same sign for "
+        f"{whole['agree']} of {whole['n']} differences of grade A "
+        f"({markup.percent(whole['share'])}; {interval})"
+    )
+    told += f", and for {agree_b} of {n_b} of grade B." if n_b else "."
+    for name, word in zip(marker_agreement.INTERVALS, ("leaves out 0", "holds 0"), strict=False):
+        if by_interval.loc[name, "n"]:
+            agree, n = by_interval.loc[name, ["agree", "n"]]
+            told += f" Where the interval over donors {word}, {agree} of {n} agree."
+    return told
+
+
+def names_told(orders: pd.DataFrame) -> str:
+    """The place of the right names of the cell types among all others (``marker_agreement.renamed``)."""
+    others = orders["share"].iloc[1:]
+    if others.empty:
+        return "There are too few cell types to try other names."
+    return (
+        f"Of {len(orders)} ways to name the cell types the right one takes place "
+        f"{marker_agreement.place(orders)}; the next best reaches {markup.percent(others.max())}, the median "
+        f"{markup.percent(others.median())}."
+    )

@@ -100,7 +100,7 @@ def labels_of_authors(
 def told_of_labels(aligned: pd.DataFrame, laid: pd.Series, named: AnnData) -> str:
     """Say in words for how many donors :func:`labels_of_authors` found a place, and whether names agree."""
     if aligned.empty:
-        return "These cells come without labels of authors in a list."
+        return "No labels by the authors were available."
     used = int(aligned["used"].eq("yes").sum())
     sentence = f"Labels of the authors find their place in {used} of {len(aligned)} donors"
     types = named.obs["cell_type"].astype(str)
