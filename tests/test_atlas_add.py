@@ -388,7 +388,7 @@ def test_kill_9_while_a_sorted_copy_is_made(processes, folder, moment):
     compact(folder)
     tables = {name: part for name, part in old.items() if "stamps" not in name}
     assert tables.items() <= atlas.contents(folder).items()
-    assert check.check(folder) == (1, [], [])
+    assert check.check(folder) == (1, [], [], [])
 
 
 @pytest.mark.parametrize("again", [False, True])

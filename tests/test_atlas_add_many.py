@@ -59,7 +59,7 @@ def test_the_same_bytes_as_one_by_one_and_a_broken_file_is_named(made, files, wo
     assert (failed.source, failed.dataset) == (str(broken), "bad")
     assert "broken.h5ad" in failed.problem
     assert atlas.contents(files / "store") == atlas.contents(made / "store")
-    assert check.check(files / "store") == (3, [], [])
+    assert check.check(files / "store") == (3, [], [], [])
     if workers == 1:
         store.remove("two", files / "store")
         again = add_many(entries(files), **given)
@@ -109,6 +109,10 @@ def test_a_worker_that_is_lost_is_told_and_stops_no_other(files, monkeypatch):
     [
         (lambda one: one.pop("tissue"), "File 2, .*cells-1.h5ad: tissue missing"),
         (lambda one: one.update(tisue="x"), "no argument tisue"),
+        (
+            lambda one: one.update(source=one["source"].replace("cells-1", "x/../cells-0")),
+            "Files 1 and 2 are both .*cells-0.h5ad: its donors would count twice",
+        ),
         (lambda one: one.update(dataset="ONE"), "Files 1 and 2 are both to be the data set 'ONE'"),
     ],
 )
@@ -139,6 +143,50 @@ def test_lists_in_both_formats_say_the_same(tmp_path):
     assert read_list(tmp_path / "list.csv") == rows
 
 
+def test_a_file_of_the_same_content_is_refused_under_another_name(made, files):
+    shutil.copy(files / "cells-0.h5ad", files / "copy.h5ad")
+    again = {**entries(files)[0], "source": str(files / "copy.h5ad"), "dataset": "four"}
+    given = {"model": made / "model", "targets": "", "folder": files / "store"}
+    done = add_many([entries(files)[0], again], **given)
+    assert store.datasets(files / "store") == ["one"]
+    (failed,) = done.failed
+    assert failed.dataset == "four"
+    assert "as 'one' is: its donors would count twice" in failed.problem
+    store.remove("one", files / "store")
+    assert not add_many([again], **given).failed
+
+
+def test_all_paths_of_a_list_are_relative_to_it(tmp_path):
+    paths = {name: f"sub/{name}" for name in ("source", "cell_type_map", "targets", "model", "folder")}
+    rows = [
+        paths,
+        {"source": "a", "targets": "targetscan", "model": "default"},
+        {"targets": "", "folder": "/x"},
+    ]
+    (tmp_path / "list.yaml").write_text(yaml.safe_dump(rows))
+    first, second, third = read_list(tmp_path / "list.yaml")
+    assert first == {name: str(tmp_path / path) for name, path in paths.items()}
+    assert second == {"source": str(tmp_path / "a"), "targets": "targetscan", "model": "default"}
+    assert third == {"targets": "", "folder": "/x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source,dataset\na,b\nc,d,\n", "line 3: 3 fields, expected the 2 of the head"),
+        ("source,dataset\na,b,\nc,d,\n", "line 2: 3 fields"),
+        ("source,dataset\n\na\n", "line 3: 1 fields"),
+        ("source,dataset,source\na,b,c\n", "several columns source"),
+        ('source,dataset\n"a,b\n', "cannot be read as .yaml or .csv"),
+        ("", "cannot be read as .yaml or .csv"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, text, told):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(ReadError, match=told):
+        read_list(tmp_path / "list.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [
@@ -165,14 +213,15 @@ def test_the_command_names_what_failed_and_goes_on(made, files):
     listed = entries(files)
     for one in listed:
         one["source"] = one["source"].rpartition("/")[2]
+    atlas.cells(3).write_h5ad(files / "other.h5ad")
     (files / "list.yaml").write_text(
-        yaml.safe_dump([*listed, {**listed[0], "dataset": "four", "donor_key": "x"}])
+        yaml.safe_dump([*listed, {**listed[0], "source": "other.h5ad", "dataset": "four", "donor_key": "x"}])
     )
     arguments = ["atlas", "add-all", str(files / "list.yaml"), "--store", str(files / "store")]
     arguments += ["--model", str(made / "model"), "--targets", ""]
     done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 1
-    assert "cells-0.h5ad (four): " in done.stderr
+    assert "other.h5ad (four): " in done.stderr
     assert "no column 'x' (donor)" in done.stderr
     assert "3 added, 0 there already, 1 failed." in done.stdout
     (files / "list.yaml").write_text(yaml.safe_dump(listed))

@@ -244,11 +244,19 @@ def test_damage_is_named(folder, damage):
 
 def test_whole_stores_have_no_problem(made, tmp_path):
     found = check(made)
-    assert (found.n_datasets, found.problems, found.leftovers) == (2, [], [])
+    assert found == (2, [], [], [])
     (tmp_path / "empty").mkdir()
-    assert check(tmp_path / "empty") == (0, [], [])
+    assert check(tmp_path / "empty") == (0, [], [], [])
     with pytest.raises(ReadError, match="there is no atlas"):
         check(tmp_path / "none")
+
+
+def test_a_file_that_is_there_twice_is_named(folder):
+    source = record.read_record(atlas.home(folder))["source"]
+    atlas.alter(folder, lambda found: found.update(source=source), "two")
+    (found,) = check(folder).problems
+    assert (found.dataset, found.file) == ("two", "record.json")
+    assert "of the file cells-0.h5ad, as 'one' is: its donors would count twice" in found.problem
 
 
 def test_what_a_stopped_run_leaves_is_told_apart(folder):
@@ -307,7 +315,7 @@ def test_a_data_set_that_is_replaced_or_removed_meanwhile_is_no_damage(
         return real(*arguments)
 
     monkeypatch.setattr(checks, moment, late)
-    assert check(beside) == (n_left, [], [])
+    assert check(beside) == (n_left, [], [], [])
 
 
 @pytest.mark.parametrize(("change", "n_left"), [(replace, 2), (remove, 1)])

@@ -61,7 +61,7 @@ def test_damage_is_told_and_ends_with_exit_code_1(folder):
     done = call("check")
     assert done.exit_code == 1
     assert done.stderr.startswith(f"one, {file.name}: has 0 bytes; the record says ")
-    assert "1 damaged; remove these and add them again." in done.stderr
+    assert "1 with problems. Remove what is damaged and add it again." in done.stderr
     assert ".dataset=two.part: of a run that was stopped" in done.stdout
 
 

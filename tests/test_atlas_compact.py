@@ -2,20 +2,29 @@
 
 import os
 import shutil
+import signal
+import sys
+import warnings
 
 import atlas_store as atlas
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from sicmir import cli
 from sicmir.atlas import compact as copies
 from sicmir.atlas import meta, store
 from sicmir.atlas.check import check
 from sicmir.atlas.compact import TABLES, compact, usable
+from sicmir.atlas.expression import expression, gene_expression, targeting
+from sicmir.atlas.links import network
 from sicmir.atlas.query import Atlas
 from sicmir.atlas.tables import KEYS, SCHEMAS
-from sicmir.errors import ParameterError, ReadError
+from sicmir.errors import ParameterError, ReadError, WriteError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*the sorted copy is out of date")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +76,7 @@ def test_a_copy_answers_what_the_tables_say_and_leaves_them_as_they_are(made, fo
     assert asked(folder) == {"one", "two"}
     assert_answers_are_those_of_the_tables(folder)
     assert atlas.contents(made).items() <= atlas.contents(folder).items()
-    assert check(folder) == (2, [], [])
+    assert check(folder) == (2, [], [], [])
     with Atlas(made) as plain, Atlas(folder) as sooner:
         for label in ("cell_type", "condition", "donor", "disease", "tissue", "dataset"):
             assert sooner.values(label) == plain.values(label)
@@ -100,14 +109,16 @@ def test_what_is_added_replaced_or_removed_later_is_told_beside_the_copy(folder)
     store.remove("two", folder)
     assert asked(folder) == set()
     assert_answers_are_those_of_the_tables(folder)
-    assert check(folder) == (2, [], [])
+    found = check(folder)
+    assert found[:3] == (2, [], [])
+    assert "it answers for 0 of 2 data sets" in found.remarks[0]
     now = {name: part for name, part in atlas.contents(folder).items() if name.startswith("compact")}
     assert now == copied
     compact(folder)
     assert asked(folder) == {"one", "three"}
     assert_answers_are_those_of_the_tables(folder)
     assert len(list((folder / "compact").iterdir())) == len(TABLES) + 2
-    assert check(folder) == (2, [], [])
+    assert check(folder) == (2, [], [], [])
 
 
 def altered(path, column, change):
@@ -180,8 +191,11 @@ def test_a_store_that_was_moved_to_another_disk_answers_from_its_tables(folder, 
     shutil.copytree(folder, tmp_path / "moved")
     assert asked(tmp_path / "moved") is None
     assert_answers_are_those_of_the_tables(tmp_path / "moved")
-    assert check(tmp_path / "moved") == (2, [], [])
+    found = check(tmp_path / "moved")
+    assert found[:3] == (2, [], [])
+    assert "out of date, it answers for 0 of 2 data sets" in found.remarks[0]
     compact(tmp_path / "moved")
+    assert check(tmp_path / "moved") == (2, [], [], [])
     assert asked(tmp_path / "moved") == {"one", "two"}
 
 
@@ -205,9 +219,114 @@ def test_what_cannot_be_copied(folder, tmp_path, monkeypatch):
         return real(home, found, name, place)
 
     monkeypatch.setattr(copies, "_sorted", replaced)
-    with pytest.raises(ReadError, match="replaced while they were copied"):
+    with pytest.raises(ReadError, match="replaced or removed while they were copied"):
         compact(folder)
-    assert check(folder) == (2, [], [])
+    assert check(folder)[:3] == (2, [], [])
+
+
+def new_cells(folder):
+    """Put other cells under the name of a data set: no table stays."""
+    atlas.put(folder, adata=atlas.cells(7), overwrite=True)
+
+
+def once(real, change):
+    """The function, and a change before its first call."""
+    left = [change]
+
+    def late(*arguments):
+        if left:
+            left.pop()()
+        return real(*arguments)
+
+    return late
+
+
+CHANGES = [new_cells, lambda folder: store.remove("one", folder)]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["replaced", "removed"])
+@pytest.mark.parametrize("moment", ["_verify", "_sorted", "_all"])
+def test_a_copy_beside_a_writer_says_what_happened(folder, monkeypatch, change, moment):
+    before = asked(folder)
+    monkeypatch.setattr(copies, moment, once(getattr(copies, moment), lambda: change(folder)))
+    with pytest.raises(ReadError, match="replaced or removed while they were copied. Give the command again"):
+        compact(folder)
+    assert asked(folder) == before - {"one"}
+    compact(folder)
+    assert asked(folder) == set(store.datasets(folder))
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["replaced", "removed"])
+@pytest.mark.parametrize("moment", ["damage", "_differing"])
+def test_check_beside_a_writer_names_no_copy_that_is_whole(folder, monkeypatch, change, moment):
+    monkeypatch.setattr(copies, moment, once(getattr(copies, moment), lambda: change(folder)))
+    assert check(folder).problems == []
+
+
+def test_damage_to_a_copy_is_found_beside_a_writer_too(folder, monkeypatch):
+    (path,) = (folder / "compact").glob("markers-*.parquet")
+    path.write_bytes(b"")
+    monkeypatch.setattr(copies, "damage", once(copies.damage, lambda: new_cells(folder)))
+    assert [one.file for one in check(folder).problems] == [f"compact/{path.name}"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit to the size of files")
+def test_a_full_disk_leaves_the_old_copy_and_names_the_folder(folder):
+    import resource
+
+    before = atlas.contents(folder)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.raises(WriteError, match="compact: cannot be written .*has room"):
+            compact(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert atlas.contents(folder) == before
+    assert asked(folder) == {"one", "two"}
+
+
+def test_a_copy_that_is_out_of_date_is_told(folder, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Atlas(folder).close()
+    assert CliRunner().invoke(cli.app, ["atlas", "list", "--store", str(folder)]).stderr == ""
+    for name in ("one", "two"):  # as a backup does
+        os.link(atlas.file(folder, "genes", name), tmp_path / f"{name}.parquet")
+    with pytest.warns(UserWarning, match="answers for 0 of 2 data sets.* Run sicmir atlas compact"):
+        Atlas(folder).close()
+    listed = CliRunner().invoke(cli.app, ["atlas", "list", "--store", str(folder)])
+    assert listed.exit_code == 0
+    assert "the sorted copy is out of date" in listed.stderr
+    checked = CliRunner().invoke(cli.app, ["atlas", "check", "--store", str(folder)])
+    assert checked.exit_code == 0
+    assert "the sorted copy is out of date" in checked.stdout
+    compact(folder)
+    assert check(folder).remarks == []
+
+
+def test_answers_are_the_same_to_the_last_bit(folder, tmp_path):
+    """Rows of the copy lie in another order, and those of several threads come in any."""
+    for seed in (2, 3):
+        atlas.put(folder, f"set{seed}", seed=seed)
+    shutil.copytree(folder, tmp_path / "plain", ignore=shutil.ignore_patterns("compact"))
+    compact(folder)
+    with Atlas(folder) as sooner, Atlas(tmp_path / "plain") as plain:
+        mirna = plain.trust.index[0]
+        for ask in (
+            lambda opened: meta.markers(opened, "type 0"),
+            lambda opened: meta.markers(opened, "type 0", across="fixed"),
+            lambda opened: meta.difference(opened, "flu"),
+            lambda opened: meta.similar(opened, "type 0"),
+            lambda opened: expression(opened, cell_type="type 0"),
+            lambda opened: expression(opened, mirna, by=["tissue"]),
+            lambda opened: gene_expression(opened, ""),
+            lambda opened: targeting(opened, ""),
+            lambda opened: network(opened, "", "type 1"),
+        ):
+            pd.testing.assert_frame_equal(ask(sooner), ask(plain), check_exact=True)
 
 
 def test_two_copies_at_once_are_refused(folder):

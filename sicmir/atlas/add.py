@@ -127,8 +127,8 @@ def add(
     Raises
     ------
     ParameterError
-        If a name or an option does not fit, the data set is there and is another one, or another process is
-        adding it; or as :func:`sicmir.prediction.predict`.
+        If a name or an option does not fit, the data set is there and is another one, another data set is
+        made of the same file, or another process is adding it; or as :func:`sicmir.prediction.predict`.
     ReadError
         If the file cannot be read, or the store is of another model.
     DataError, PanelError, BundleError
@@ -154,7 +154,7 @@ def add(
     pairs = target_pairs(bundle, targets)
     keys = {"donor": donor_key, "cell_type": cell_type_key, "condition": condition_key}
     keys |= {"tissue": tissue_key, "tissue_id": tissue_id_key}
-    options = {f"{name}_key": key for name, key in keys.items()} | sizes
+    options: dict[str, Any] = {f"{name}_key": key for name, key in keys.items()} | sizes
     options |= {"layer": layer, "units": units, "gene_key": gene_key, "transform": transform}
     options |= {"missing": missing, "targets": text_sha256(pairs.to_csv(index=False))}
     options["cell_type_map"] = {old: vars(new) for old, new in sorted(names.items())}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import yaml
 from tqdm import tqdm
 
 from sicmir.atlas.add import Added, add
 from sicmir.errors import ParameterError, ReadError, SicmirError
 from sicmir.model import Bundle
+from sicmir.networks.targets import SOURCES
 
 NEEDED = ("source", "dataset", "tissue", "disease")
 """What has to be said of each file."""
@@ -70,8 +71,8 @@ def add_many(sources: Sequence[Mapping[str, Any]], *, workers: int = 1, **common
     Raises
     ------
     ParameterError
-        Before anything is added: if there is no file, a name is given twice or missing, an argument is
-        unknown, or Dask is wanted and not installed.
+        Before anything is added: if there is no file, a file or a name is given twice or missing, an
+        argument is unknown, or Dask is wanted and not installed.
     """
     if workers < 1:
         raise ParameterError(f"workers={workers}: expected 1 or more.")
@@ -96,7 +97,7 @@ def read_list(path: str | Path) -> list[dict[str, Any]]:
     ----------
     path
         ``.yaml``: a list of mappings of arguments of :func:`sicmir.atlas.add.add`; or ``.csv``: a column an
-        argument, a row a file, empty where the default is meant. Paths are relative to the list.
+        argument, a row a file, empty where the default is meant. All paths are relative to the list.
 
     Raises
     ------
@@ -108,20 +109,42 @@ def read_list(path: str | Path) -> list[dict[str, Any]]:
     place = Path(path).expanduser()
     try:
         if place.suffix == ".csv":
-            table = pd.read_csv(place, dtype=str, keep_default_na=False)
-            rows: Any = [{k: v for k, v in row.items() if v != ""} for row in table.to_dict("records")]
+            rows: Any = _csv_rows(place)
         else:
             rows = yaml.safe_load(place.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, csv.Error, yaml.YAMLError) as error:
         raise ReadError(f"{place}: cannot be read as .yaml or .csv ({error}).") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ReadError(f"{place}: expected a list with the arguments of each file, {', '.join(NEEDED)} ...")
     return [_row(f"{place}, entry {number}", row, place) for number, row in enumerate(rows, 1)]
 
 
+def _csv_rows(place: Path) -> list[dict[str, str]]:
+    """Rows of a table by its head, without fields that are empty."""
+    with place.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file, strict=True)
+        head = next(lines, [])
+        if not head:
+            raise ReadError(f"{place}: cannot be read as .yaml or .csv (no head).")
+        twice = {name for name in head if head.count(name) > 1}
+        if twice:
+            raise ReadError(f"{place}: several columns {', '.join(sorted(twice))}; keep one of each.")
+        rows = []
+        for fields in lines:
+            if fields and len(fields) != len(head):
+                raise ReadError(
+                    f"{place}, line {lines.line_num}: {len(fields)} fields, expected the {len(head)} of the "
+                    "head. Put a text that holds a comma in quotes."
+                )
+            if any(fields):
+                rows.append({name: field for name, field in zip(head, fields, strict=True) if field})
+    return rows
+
+
 def _row(where: str, row: dict[str, Any], place: Path) -> dict[str, Any]:
     """Arguments of an entry, of the kinds that they are meant to be."""
-    kinds, found = _arguments(), {}
+    kinds = _arguments()
+    found: dict[str, Any] = {}
     for name, value in row.items():
         if name not in kinds:
             raise ParameterError(f"{where}: there is no argument {name!r}; there are {', '.join(kinds)}.")
@@ -133,10 +156,15 @@ def _row(where: str, row: dict[str, Any], place: Path) -> dict[str, Any]:
             wanted = {bool: "true or false", int: "a whole number", str: "text, in quotes"}[kind]
             raise ParameterError(f"{where}, {name}: expected {wanted}, found {value!r}.")
         found[name] = value
-    for name in ("source", "cell_type_map"):
-        if found.get(name):
+    for name in _PATHS:
+        if found.get(name) and found[name] not in _NO_PATHS.get(name, ()):
             found[name] = str(place.parent / Path(found[name]).expanduser())
     return found
+
+
+_PATHS = ("source", "cell_type_map", "targets", "model", "folder")
+_NO_PATHS: dict[str, Collection[str]] = {"targets": SOURCES, "model": ("default",)}
+"""Arguments that are paths, and names that are none."""
 
 
 def _arguments() -> dict[str, str]:
@@ -148,6 +176,7 @@ def _check(tasks: Sequence[Mapping[str, Any]]) -> None:
     if not tasks:
         raise ParameterError("There is no file to add.")
     seen: dict[str, int] = {}
+    sources: dict[tuple[Path, str], int] = {}
     for number, one in enumerate(tasks, 1):
         missing = [name for name in NEEDED if not str(one.get(name) or "").strip()]
         odd = sorted(one.keys() - _arguments().keys())
@@ -160,11 +189,18 @@ def _check(tasks: Sequence[Mapping[str, Any]]) -> None:
                 f"Files {seen[name]} and {number} are both to be the data set {one['dataset']!r}."
             )
         seen[name] = number
+        file = Path(one["source"]).expanduser().resolve(), str(one.get("folder") or "")
+        if file in sources:
+            raise ParameterError(
+                f"Files {sources[file]} and {number} are both {file[0]}: its donors would count twice."
+            )
+        sources[file] = number
 
 
 def _portable(tasks: Sequence[Mapping[str, Any]], place: Path) -> list[dict[str, Any]]:
     """Arguments that can be sent to another process: a bundle as the folder that holds it."""
-    made, folders = [dict(one) for one in tasks], {}
+    made = [dict(one) for one in tasks]
+    folders: dict[str, Path] = {}
     for one in made:
         if isinstance(bundle := one.get("model"), Bundle):
             key = bundle.content_sha256

@@ -41,11 +41,14 @@ class Checked(NamedTuple):
     leftovers
         Files and folders of runs that were stopped; they do no harm, and the next run that adds or replaces
         that data set removes them.
+    remarks
+        What is right, but slower than it could be: a sorted copy that is out of date.
     """
 
     n_datasets: int
     problems: list[Problem]
     leftovers: list[str]
+    remarks: list[str]
 
 
 def check(folder: str | Path = "") -> Checked:
@@ -75,13 +78,17 @@ def check(folder: str | Path = "") -> Checked:
         record, wrong, left = found
         first = first or record
         problems += [Problem(name, *one) for one in wrong]
-        whole += [] if wrong else [record]
         leftovers += left
-    problems += [Problem("", *one) for one in _copy(place, whole)]
+        if not wrong:
+            problems += [Problem(name, records.RECORD, one) for one in _twice(record, whole)]
+            whole.append(record)
+    whole, wrong = _copy(place, whole)
+    problems += [Problem("", *one) for one in wrong]
+    told = compact.remark(place, whole, compact.usable(place, whole)) if not wrong else ""
     for path in place.iterdir():
         if not path.name.startswith((".", store.PREFIX)) and path.name != store.COMPACT:
             problems.append(Problem("", path.name, "is no part of an atlas"))
-    return Checked(n_datasets, problems, sorted(leftovers))
+    return Checked(n_datasets, problems, sorted(leftovers), [told] if told else [])
 
 
 _Found = tuple[dict[str, Any], list[tuple[str, str]], list[str]]
@@ -100,13 +107,24 @@ def _settled(home: Path, first: dict[str, Any]) -> _Found | None:
             return found
 
 
-def _copy(place: Path, whole: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """What is wrong with a copy of the tables that nobody replaced meanwhile."""
+def _twice(record: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
+    """That another data set is made of the same file."""
+    try:
+        store.check_source(record, others)
+    except ParameterError as error:
+        return [str(error)]
+    return []
+
+
+def _copy(place: Path, whole: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Data sets that nobody replaced meanwhile, and what is wrong with the copy, which nobody did either."""
     while True:
         before = _version(place / store.COMPACT)
         found = list(compact.damage(place, whole))
-        if not found or _version(place / store.COMPACT) == before:
-            return found
+        same = store.unchanged(place, whole)
+        if not found or (len(same) == len(whole) and _version(place / store.COMPACT) == before):
+            return same, found
+        whole = same
 
 
 def _version(home: Path) -> bytes | None:
@@ -257,7 +275,8 @@ def _beyond(values: pd.Series, low: float, high: float) -> bool:
 def _others(home: Path, record: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Files beside those of the record: tables left over from a run that was stopped, and foreign ones."""
     wanted = {records.RECORD, *(str(file.get("name")) for file in record["files"].values())}
-    left, foreign = [], []
+    left: list[str] = []
+    foreign: list[str] = []
     for path in sorted(home.glob("*")):
         if path.name in wanted:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,12 +75,22 @@ def add(
     from sicmir.atlas.add import add
 
     warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
-    keys = {"cell_type_key": cell_type_key, "donor_key": donor_key, "condition_key": condition_key}
-    terms = {"tissue_id": tissue_id, "disease_id": disease_id, "cell_type_map": cell_type_map}
+    keys: dict[str, Any] = {
+        "cell_type_key": cell_type_key,
+        "donor_key": donor_key,
+        "condition_key": condition_key,
+    }
+    terms: dict[str, Any] = {"tissue_id": tissue_id, "disease_id": disease_id, "cell_type_map": cell_type_map}
     terms |= {"tissue_key": tissue_key, "tissue_id_key": tissue_id_key}
-    reading = {"transform": transform, "layer": layer, "units": units, "gene_key": gene_key}
-    sizes = {"min_cells": min_cells, "part_cells": part_cells, "max_parts": max_parts}
-    rest = {"normal": normal, "model": model, "targets": targets, "missing": missing, "folder": store}
+    reading: dict[str, Any] = {"transform": transform, "layer": layer, "units": units, "gene_key": gene_key}
+    sizes: dict[str, Any] = {"min_cells": min_cells, "part_cells": part_cells, "max_parts": max_parts}
+    rest: dict[str, Any] = {
+        "normal": normal,
+        "model": model,
+        "targets": targets,
+        "missing": missing,
+        "folder": store,
+    }
     try:
         done = add(
             source, dataset, tissue, disease, overwrite=overwrite, **keys, **terms, **reading, **sizes, **rest
@@ -223,9 +233,13 @@ def explorer(
 @app.command(name="list", epilog="Example: sicmir atlas list")
 def list_datasets(store: Store = "") -> None:
     """List the data sets of the atlas."""
-    from sicmir.atlas.store import registry
+    from sicmir import paths
+    from sicmir.atlas import compact, record
+    from sicmir.atlas.store import read_records
 
-    for row in registry(store).itertuples():
+    place = paths.atlas(store)
+    found = read_records(place)
+    for row in record.registry(found).itertuples():
         terms = ", ".join(
             f"{name}{f' ({term})' if term else ''}"
             for name, term in ((row.tissue, row.tissue_id), (row.disease, row.disease_id))
@@ -234,6 +248,8 @@ def list_datasets(store: Store = "") -> None:
             f"{row.dataset}: {terms}; {row.n_cells} cells, {row.n_donors} donors, {row.n_cell_types} cell "
             f"types, {row.n_predicted} of {row.n_groups} groups predicted by the model {row.model}"
         )
+    if remark := compact.remark(place, found, compact.usable(place, found)):
+        typer.echo(remark, err=True)
 
 
 @app.command(epilog="Example: sicmir atlas remove mine")
@@ -255,8 +271,10 @@ def check(store: Store = "") -> None:
         typer.echo(f"{problem.dataset or 'atlas'}, {problem.file}: {problem.problem}", err=True)
     for name in found.leftovers:
         typer.echo(f"{name}: of a run that was stopped, or of one that runs now; it does no harm.")
+    for remark in found.remarks:
+        typer.echo(remark)
     n_bad = len({problem.dataset for problem in found.problems})
     if found.problems:
-        typer.echo(f"{n_bad} damaged; remove these and add them again.", err=True)
+        typer.echo(f"{n_bad} with problems. Remove what is damaged and add it again.", err=True)
         raise typer.Exit(1)
     typer.echo(f"{found.n_datasets} data sets, all whole.")

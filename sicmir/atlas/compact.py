@@ -4,14 +4,16 @@ The copy lies in the folder ``compact`` of a store and may be deleted. It answer
 record is the one that was copied; those that were added or replaced since are read from their own tables, so
 that adding one needs no new copy at once. Nothing is answered from a copy that could differ from what was
 written: it is left aside as soon as the disk tells another size, time or number for its files or for the
-tables that were copied, as after moving a store to another disk; :func:`compact` makes it anew. Its
-checksums, and that it says what the tables say, are looked at by :func:`sicmir.atlas.check.check`.
+tables that were copied, as after moving a store to another disk or a backup by hard links; :func:`remark`
+says so, :func:`compact` makes it anew. Its checksums, and that it says what the tables say, are looked at by
+:func:`sicmir.atlas.check.check`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -61,7 +63,7 @@ def compact(folder: str | Path = "") -> Path:
     ParameterError
         If another process is making one.
     ReadError
-        If there is no store, it is empty or damaged, or data sets were replaced meanwhile.
+        If there is no store, it is empty or damaged, or data sets were replaced or removed meanwhile.
     WriteError
         If there is no room.
     """
@@ -74,10 +76,9 @@ def compact(folder: str | Path = "") -> Path:
         paths.remove(fresh)
         fresh.mkdir()
         before = _stamps(home, found)
-        _verify(home, found)
-        files = {name: _sorted(home, found, name, fresh) for name in TABLES}
-        if _stamps(home, found) != before:
-            raise ReadError(f"{home}: data sets were replaced while they were copied. Copy them again.")
+        with _undisturbed(home, found, before):
+            _verify(home, found)
+            files = {name: _sorted(home, found, name, fresh) for name in TABLES}
         note = {"format": FORMAT, "datasets": {one["dataset"]: one["sha256"] for one in found}}
         note = records.seal(note | {"files": files})
         (fresh / records.RECORD).write_text(json.dumps(note, indent=1, sort_keys=True))
@@ -116,6 +117,25 @@ def usable(home: Path, found: Sequence[Mapping[str, Any]]) -> Copy | None:
         return Copy(files, {name for name, own in now.items() if stamps["tables"].get(name) == own})
     except (ReadError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def remark(home: Path, found: Sequence[Mapping[str, Any]], copy: Copy | None) -> str:
+    """Say that the copy is out of date; "" if there is none, or it answers for all data sets.
+
+    Parameters
+    ----------
+    home, found
+        As for :func:`usable`.
+    copy
+        What that gives.
+    """
+    n = len(copy.datasets) if copy else 0
+    if n == len(found) or not (home / store.COMPACT).exists():
+        return ""
+    return (
+        f"{home}: the sorted copy is out of date, it answers for {n} of {len(found)} data sets. The others "
+        "are read from their own tables: right, but slower where they are many. Run sicmir atlas compact."
+    )
 
 
 def damage(home: Path, found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -195,6 +215,26 @@ def _verify(home: Path, found: Sequence[Mapping[str, Any]]) -> None:
             path = _table(home, one, name)
             if not path.is_file() or digest(path, "sha256") != one["files"][name]["sha256"]:
                 raise ReadError(f"{path}: missing, altered or damaged; look by sicmir atlas check.")
+
+
+@contextmanager
+def _undisturbed(
+    home: Path, found: Sequence[Mapping[str, Any]], before: dict[str, dict[str, list[int]]]
+) -> Iterator[None]:
+    """Tell a data set that was replaced or removed meanwhile from damage, and both from a full disk."""
+    error: ReadError | OSError | duckdb.Error | None = None
+    try:
+        yield
+    except (ReadError, OSError, duckdb.Error) as caught:
+        error = caught
+    if len(store.unchanged(home, found)) < len(found) or (error is None and _stamps(home, found) != before):
+        raise ReadError(
+            f"{home}: data sets were replaced or removed while they were copied. Give the command again."
+        ) from error
+    if isinstance(error, duckdb.Error):
+        raise OSError(str(error).partition("\n")[0]) from error
+    if error:
+        raise error
 
 
 def _sorted(home: Path, found: Sequence[Mapping[str, Any]], name: str, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sicmir.atlas.query import LABELS, Atlas
+from sicmir.atlas.tables import EXACT
 from sicmir.errors import ParameterError
 
 BY = ("cell_type", "tissue", "disease")
@@ -21,7 +22,7 @@ WITH units AS (
 SELECT {shown}, count(DISTINCT of_dataset) FILTER ({value} IS NOT NULL)::INT AS n_datasets,
     count({value})::INT AS n_donors, (count(*) - count({value}))::INT AS n_abstained,
     coalesce(sum(n_cells) FILTER ({value} IS NOT NULL), 0)::BIGINT AS n_cells,
-    avg({value}) AS mean, stddev_samp({value}) AS sd{more}
+    avg({value}::{exact}) AS mean, list_stddev_samp(list_sort(list({value}))) AS sd{more}
 FROM units GROUP BY ALL ORDER BY mean DESC NULLS LAST, {shown}
 """
 
@@ -76,11 +77,12 @@ def expression(
     query = _UNITS.format(
         shown=", ".join(["mirna", *_columns(by)]),
         table="mirna",
-        means=", ".join(f"avg({name}) AS {name}" for name in means)
+        exact=EXACT,
+        means=", ".join(f"avg({name}::{EXACT}) AS {name}" for name in means)
         + ", avg(in_domain::INT) FILTER (NOT abstained) AS in_domain",
         chosen=" AND ".join(f"{name} = ${name}" for name in values),
         value="predicted",
-        more="".join(f", avg({name}) AS {name}" for name in (*means[1:], "in_domain")),
+        more="".join(f", avg({name}::{EXACT}) AS {name}" for name in (*means[1:], "in_domain")),
     )
     return atlas.sql(query, values).join(atlas.trust, on="mirna")
 
@@ -109,7 +111,8 @@ def gene_expression(atlas: Atlas, gene: str, by: Sequence[str] = BY) -> pd.DataF
     query = _UNITS.format(
         shown=", ".join(["gene", *_columns(by)]),
         table="genes",
-        means="avg(expression) AS expression",
+        exact=EXACT,
+        means=f"avg(expression::{EXACT}) AS expression",
         chosen="gene = $gene OR $gene = ''",
         value="expression",
         more="",
@@ -131,10 +134,12 @@ def targeting(atlas: Atlas, gene: str) -> pd.DataFrame:
         If there is no such gene.
     """
     found = atlas.sql(
-        "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene OR $gene = '' ORDER BY mirna",
+        "SELECT DISTINCT mirna, gene, evidence FROM targets WHERE gene = $gene OR $gene = '' ORDER BY ALL",
         {"gene": gene and atlas.gene(gene)},
     )
-    return found.join(atlas.trust, on="mirna").sort_values(["grade", "mirna"], ignore_index=True)
+    return found.join(atlas.trust, on="mirna").sort_values(
+        ["grade", "mirna", "gene"], kind="stable", ignore_index=True
+    )
 
 
 def _columns(by: Sequence[str]) -> list[str]:

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from sicmir.atlas.query import Atlas
+from sicmir.atlas.tables import EXACT
 from sicmir.donors.mirna_findings import adjusted
 from sicmir.errors import DataError
 from sicmir.networks.network import edges
 
 _UNITS = """
-SELECT {name}, dataset, donor, avg(value) FILTER (cell_type = $cell_type) AS own,
-    avg(value) FILTER (cell_type <> $cell_type) AS others
+SELECT {name}, dataset, donor, avg(value::{exact}) FILTER (cell_type = $cell_type) AS own,
+    avg(value::{exact}) FILTER (cell_type <> $cell_type) AS others
 FROM (
-    SELECT {name}, dataset, donor, cell_type, avg({value}) AS value FROM {table}
+    SELECT {name}, dataset, donor, cell_type, avg({value}::{exact}) AS value FROM {table}
     SEMI JOIN (SELECT dataset, donor, cell_type, condition FROM mirna WHERE mirna = $any AND NOT abstained)
     USING (dataset, donor, cell_type, condition)
     WHERE {name} IN (SELECT unnest($names)) AND {value} IS NOT NULL GROUP BY ALL
@@ -68,11 +69,11 @@ def network(atlas: Atlas, mirna: str, cell_type: str) -> pd.DataFrame:
     # Genes and miRNAs are held against the same groups, which are those with a prediction.
     chosen = {"cell_type": kind, "any": atlas.trust.index[0]}
     genes = atlas.sql(
-        _UNITS.format(name="gene", value="expression", table="genes"),
+        _UNITS.format(name="gene", value="expression", table="genes", exact=EXACT),
         chosen | {"names": pairs["gene"].unique().tolist()},
     )
     own = atlas.sql(
-        _UNITS.format(name="mirna", value="predicted", table="mirna"),
+        _UNITS.format(name="mirna", value="predicted", table="mirna", exact=EXACT),
         chosen | {"names": pairs["mirna"].unique().tolist()},
     )
     both = pairs.merge(genes, on="gene").merge(own, on=["mirna", "dataset", "donor"], suffixes=("", "_mirna"))

@@ -14,6 +14,7 @@ from sicmir import stats
 from sicmir.atlas.combine import combine
 from sicmir.atlas.query import Atlas
 from sicmir.atlas.summaries import with_errors
+from sicmir.atlas.tables import EXACT
 from sicmir.donors.mirna_findings import adjusted, check_fdr
 from sicmir.errors import DataError, ParameterError
 from sicmir.trust import at_least
@@ -59,7 +60,8 @@ def markers(
     check_fdr(fdr)
     name = atlas.label("cell_type", cell_type)
     table = atlas.sql(
-        "SELECT dataset, mirna, effect, se, se_total, df, n_donors FROM markers WHERE cell_type = $name",
+        "SELECT dataset, mirna, effect, se, se_total, df, n_donors FROM markers WHERE cell_type = $name "
+        "ORDER BY mirna, dataset",
         {"name": name},
     )
     if table.empty:
@@ -110,7 +112,7 @@ def difference(
     check_fdr(fdr)
     if by not in ("disease", "condition"):
         raise ParameterError(f"by={by!r}: expected 'disease' or 'condition'.")
-    sides = [atlas.label(by, value) for value in (case, reference)]
+    one, other = sides = [atlas.label(by, value) for value in (case, reference)]
     name = atlas.label("cell_type", cell_type) if cell_type else ""
     groups = atlas.groups[atlas.groups["cell_type"] == name] if name else atlas.groups
     n_sides = groups[groups[by].isin(sides)].groupby("dataset")[by].nunique()
@@ -121,7 +123,7 @@ def difference(
         if name:
             chosen &= (pools.obs["cell_type"] == name).to_numpy()
         try:
-            found = stats.differential(pools[chosen], by, *sides, cell_type_key="cell_type", min_grade="")
+            found = stats.differential(pools[chosen], by, one, other, cell_type_key="cell_type", min_grade="")
         except DataError as error:
             refused.append(f"{dataset}: {error}")
             continue
@@ -167,7 +169,7 @@ def similar(atlas: Atlas, cell_type: str, min_grade: str = "B") -> pd.DataFrame:
     name = atlas.label("cell_type", cell_type)
     counted = atlas.trust.index[_counted(atlas.trust["grade"], min_grade)]
     profiles = atlas.sql(
-        "SELECT cell_type, mirna, sum(effect * n_donors) / sum(n_donors) AS effect FROM markers "
+        f"SELECT cell_type, mirna, sum(effect::{EXACT} * n_donors) / sum(n_donors) AS effect FROM markers "
         "WHERE effect IS NOT NULL AND mirna IN (SELECT unnest($mirnas)) GROUP BY ALL",
         {"mirnas": counted.tolist()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +59,8 @@ class Atlas:
 
     def __init__(self, folder: str | Path = "") -> None:
         self._scan = Scan(paths.atlas(folder))
+        if self._scan.remark:
+            warnings.warn(self._scan.remark, UserWarning, stacklevel=2)
         found = list(self._scan.records.values())
         self.registry = records.registry(found)
         self.model: dict[str, Any] = found[0]["model"]

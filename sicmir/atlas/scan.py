@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 
 from sicmir.atlas import store
-from sicmir.atlas.compact import usable
+from sicmir.atlas.compact import remark, usable
 from sicmir.atlas.tables import SCHEMAS, connect
 from sicmir.errors import ParameterError, ReadError
 
@@ -31,6 +31,8 @@ class Scan:
     ----------
     records
         Records of the data sets, by name.
+    remark
+        What is to be told of the sorted copy where it answers for fewer than half of them; else "".
 
     Raises
     ------
@@ -69,7 +71,11 @@ class Scan:
         return found.drop(columns="file_row_number")
 
     def _make_views(self) -> None:
-        copy = usable(self._place, list(self.records.values()))
+        found = list(self.records.values())
+        copy = usable(self._place, found)
+        # Data sets that were added since are read as soon; hundreds that are not copied take their time.
+        few = copy is None or 2 * len(copy.datasets) < len(found)
+        self.remark = remark(self._place, found, copy) if few else ""
         self._copies = list(copy.files.values()) if copy else []
         for name, schema in SCHEMAS.items():
             copied = copy.datasets if copy and name in copy.files else set()
@@ -119,6 +125,5 @@ class Scan:
 
     def _changed(self) -> bool:
         """Whether a data set, or the copy, is another one than at the time of opening."""
-        now = {one["dataset"]: one["sha256"] for one in store.read_records(self._place)}
-        replaced = any(now.get(name) != one["sha256"] for name, one in self.records.items())
-        return replaced or not all(path.exists() for path in self._copies)
+        same = store.unchanged(self._place, self.records.values())
+        return len(same) < len(self.records) or not all(path.exists() for path in self._copies)

@@ -47,8 +47,10 @@ _LEVELS = ("mean", "sd", "lower", "upper", "fraction_above")
 _SHARED = {"groups": ("n_datasets", "n_cells", "in_domain"), "donors": ("n_cells", "in_domain")}
 _OWN = {"groups": ("n_donors", "n_abstained", *_LEVELS), "donors": ("mean", *_LEVELS[2:])}
 _BY = {"groups": expression.BY, "donors": _OF_DONOR}
-_NETWORK = ("cell_type", "gene", "evidence", "expression", "difference", "mirna_difference", "n_datasets")
-_NETWORK += ("n_donors", "n_compared", "n_opposite", "r", "p", "q", "status")
+_NETWORK = (
+    *("cell_type", "gene", "evidence", "expression", "difference", "mirna_difference", "n_datasets"),
+    *("n_donors", "n_compared", "n_opposite", "r", "p", "q", "status"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,8 @@ def _pairs(atlas: Atlas) -> Iterator[tuple[str, str, str]]:
             f"WHERE NOT abstained AND {by} <> '' GROUP BY ALL ORDER BY ALL"
         )
         sizes = seen.groupby("label")["n"].sum()
-        order = sorted(sizes.index, key=lambda label, n=sizes: (label != NORMAL, -n[label], label))
+        most_first = sizes.rename("n").reset_index().sort_values(["n", "label"], ascending=[False, True])
+        order = sorted(most_first["label"], key=lambda label: bool(label != NORMAL))
         beside = (sorted(part["label"], key=order.index) for _, part in seen.groupby(within))
         for reference, case in sorted({pair for labels in beside for pair in combinations(labels, 2)}):
             yield by, case, reference

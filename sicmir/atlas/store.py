@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,6 +70,19 @@ def read_records(store: Path) -> list[dict[str, Any]]:
     return found
 
 
+def unchanged(store: Path, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Those of some records whose data set nobody replaced or removed since they were read."""
+    same = []
+    for one in found:
+        try:
+            now = records.read_record(partition(store, one["dataset"]))
+        except ReadError:
+            continue
+        if now["sha256"] == one["sha256"]:
+            same.append(now)
+    return same
+
+
 def record_of(store: Path, dataset: str) -> dict[str, Any] | None:
     """Record of a data set; None if another process removed it meanwhile.
 
@@ -126,6 +139,23 @@ def check_model(model: dict[str, Any], others: list[dict[str, Any]]) -> None:
             )
 
 
+def check_source(record: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a file that is in the store by another name: its donors would count twice.
+
+    Raises
+    ------
+    ParameterError
+        If another data set is made of a file of the same content.
+    """
+    own = record["source"]["sha256"]
+    for other in others:
+        if own and other["source"]["sha256"] == own:
+            raise ParameterError(
+                f"The data set {record['dataset']!r} is made of the file {other['source']['name']}, as "
+                f"{other['dataset']!r} is: its donors would count twice. Keep one of them in a store."
+            )
+
+
 def check_fits(store: Path, record: dict[str, Any]) -> None:
     """Refuse a data set that cannot stand beside the others.
 
@@ -134,14 +164,14 @@ def check_fits(store: Path, record: dict[str, Any]) -> None:
     store
         Folder of the store; it need not be there.
     record
-        Its ``dataset`` and ``model``.
+        Its ``dataset``, ``model`` and ``source``.
 
     Raises
     ------
     ReadError
         If the others are of another model, or the first of them cannot be used.
     ParameterError
-        If the name of one differs from this one by capitals only.
+        If the name of one differs from this one by capitals only, or one is made of the same file.
     """
     others = [name for name in datasets(store) if name != record["dataset"]] if store.is_dir() else []
     same = [name for name in others if name.lower() == record["dataset"].lower()]
@@ -151,6 +181,14 @@ def check_fits(store: Path, record: dict[str, Any]) -> None:
             "capitals only. Choose another name."
         )
     check_model(record["model"], [records.read_record(partition(store, name)) for name in others[:1]])
+    check_source(record, _readable(store, others))
+
+
+def _readable(store: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Records of data sets, without those that cannot be used: what is wrong with these, check tells."""
+    for name in names:
+        with suppress(ReadError, ParameterError):
+            yield records.read_record(partition(store, name))
 
 
 @contextmanager

@@ -92,6 +92,11 @@ KEYS = {
 """What a row of each table is of; no two rows share it."""
 
 
+EXACT = "DECIMAL(18, 12)"
+"""Type in SQL of values that are summed up, to 1e-12: of decimals the sum is exact, of floating-point numbers
+it depends on the order of rows, which a copy, or another number of threads, changes."""
+
+
 def write_table(frame: pd.DataFrame, name: str, path: Path) -> int:
     """Write a table sorted by its keys; the same values make the same bytes.
 
