@@ -109,6 +109,13 @@ def test_numbers_in_the_text_are_written_in_one_way():
     assert finished(given) == shown
 
 
+def test_a_clause_that_the_run_wrote_is_told_from_a_value():
+    clause = "Of 3 pairs of cell types none could be compared."
+    value = '<span class="pasted-text">hsa-mir-21, hsa-mir-141</span>'
+    shown = finished(f'<span class="pasted-text">{clause}</span>{value}')
+    assert shown == f'<span class="pasted-text clause">{clause}</span>{value}'
+
+
 def test_the_page_at_the_root_is_a_page(static, tmp_path):
     (tmp_path / "intro.html").write_text(
         GOOD.replace('<a href="b.html#there">b</a>', "").replace("x.png", "")

@@ -23,6 +23,8 @@ RULES = (
     (r'(<span class="pasted-text">)-(?=0(?:\.0*)?%?</span>)', r"\1"),
     (r'(<span class="pasted-text">)-(?=\d)', r"\1−"),
     (r'(<span class="pasted-text">[−+]?[\d.]+)%(?=</span>)', r"\1&nbsp;%"),
+    # A value stands out from the text around it; a clause that the run wrote is that text.
+    (r'<span class="pasted-text">(?=[^<]{40})', '<span class="pasted-text clause">'),
     # Items of a list; doc-biblioentry is deprecated (DPUB-ARIA 1.1).
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # The index is laid out by a table that is none.
