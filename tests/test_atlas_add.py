@@ -179,7 +179,7 @@ def test_cells_without_a_label_and_small_groups(tmp_path):
     assert sum(one["n_cells"] for one in done.record["cell_types"]) == 141
     assert "Left out: 24 cells of groups of fewer than 21 and 3 without a label" in done.summary()
     with pytest.raises(DataError, match="None of 7 groups of donor, cell_type has 1000 cells"):
-        atlas.put(tmp_path / "store", "two", missing="drop", min_cells=1000)
+        atlas.put(tmp_path / "store", "two", seed=1, adata=cells[1:], missing="drop", min_cells=1000)
     assert store.datasets(tmp_path / "store") == ["one"]
     assert not check.check(tmp_path / "store").leftovers
 
