@@ -210,7 +210,7 @@ def _namings(groups: Sequence[_Group], most: int, rng: np.random.Generator) -> I
         for place, group in enumerate(groups)
         for dataset in np.unique(group.dataset)
     ]
-    own = [members for _, members in parts]
+    own: list[Sequence[int] | np.ndarray] = [members for _, members in parts]
     if math.prod(math.factorial(len(members)) for members in own) <= most:
         ways: Iterator[Sequence[Sequence[int] | np.ndarray]] = product(*map(permutations, own))
     else:

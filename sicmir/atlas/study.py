@@ -219,7 +219,7 @@ def headline(
     table = atlas.registry
     tested = markers["n_datasets"].gt(0).groupby(markers["cell_type"]).any()
     pairs = _of_pairs(whole)
-    return {
+    told: dict[str, float | int | str] = {
         "n_datasets": len(table),
         "n_cells": f"{table['n_cells'].sum():,}",
         "n_donors": int(table["n_donors"].sum()),
@@ -237,7 +237,8 @@ def headline(
         "pairs_told": sentences.pairs_told(judged, pairs),
         "range_told": sentences.range_told(judged),
         "names_told": sentences.names_told(orders),
-    } | pairs
+    }
+    return told | pairs
 
 
 def _of_pairs(whole: pd.DataFrame) -> dict[str, float]:

@@ -144,10 +144,10 @@ def _written(column: pd.Series, digits: int) -> list[str]:
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
             written.append(markup.word(value))
         elif chance:
-            written.append(markup.chance(value, digits))
+            written.append(markup.chance(float(value), digits))
         else:
-            whole = counts or isinstance(value, int | np.integer) or markup.is_count(value)
-            written.append(markup.number(value, 0 if whole else digits))
+            whole = counts or isinstance(value, int | np.integer) or markup.is_count(float(value))
+            written.append(markup.number(float(value), 0 if whole else digits))
     return written
 
 
